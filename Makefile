@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+# Farrier: builds, checks and shows itself. `make help` lists the commands.
+#
+#   build/            optimised objects and the three programs
+#   build/san/        the same with ASan and UBSan, for the tests
+#
+# A part is a folder of .c files: lib/ and each of PARTS become a static library, the file main.c of a
+# part becomes its program build/farrier-PART. test/unit/PART/test_X.c becomes a test linked to both.
+
+PARTS   := driver-builder device-plugin controller
+B       := build
+V       ?= 0
+Q       := $(if $(filter 0,$(V)),@,)
+say      = $(if $(filter 0,$(V)),@printf '  %-7s %s\n' '$(1)' '$(2)',)
+
+VERSION := 0.1.0
+CC      := gcc
+PKGS    := libcurl json-c libkmod libudev yaml-0.1 libnghttp2 libprotobuf-c libcrypto libarchive zlib
+CPPFLAGS := -D_GNU_SOURCE -DFARRIER_VERSION='"$(VERSION)"' -Ilib
+WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+           -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-unused-parameter -Wno-missing-field-initializers
+CFLAGS  ?= -O2 -g
+CSTD    := -std=gnu17 -fno-strict-aliasing -fstack-protector-strong -ffile-prefix-map=$(CURDIR)/=
+SAN     := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDFLAGS := -Wl,--as-needed -Wl,-z,relro,-z,now
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+
+# Each program links only what it uses: the linker drops the rest (--as-needed).
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+.DEFAULT_GOAL := all
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+src       = $(sort $(wildcard $(1)/*.c))
+PROGRAMS := $(foreach p,$(PARTS),$(if $(wildcard $(p)/main.c),$(B)/farrier-$(p)))
+
+all: $(PROGRAMS) ## build the three programs
+
+# --- compiling: one rule for plain objects, one for sanitized ones ------------------------------
+$(B)/obj/%.o: %.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CSTD) $(WARN) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/san/obj/%.o: %.c
+	$(call say,CC+SAN,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -I. $(CSTD) $(WARN) $(PKG_CFLAGS) $(SAN) -MMD -MP -c -o $@ $<
+
+define part_rules
+$(B)/lib$(1).a: $$(patsubst %.c,$(B)/obj/%.o,$$(filter-out $(1)/main.c,$$(call src,$(1))))
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@ && ar rcs $$@ $$^
+$(B)/san/lib$(1).a: $$(patsubst %.c,$(B)/san/obj/%.o,$$(filter-out $(1)/main.c,$$(call src,$(1))))
+	$$(call say,AR+SAN,$$@)
+	$$(Q)rm -f $$@ && ar rcs $$@ $$^
+endef
+$(foreach p,lib $(PARTS),$(eval $(call part_rules,$(p))))
+
+define program_rules
+$(B)/farrier-$(1): $(B)/obj/$(1)/main.o $(B)/lib$(1).a $(B)/liblib.a
+	$$(call say,LD,$$@)
+	$$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $$@ $$^ $(PKG_LIBS)
+$(B)/san/farrier-$(1): $(B)/san/obj/$(1)/main.o $(B)/san/lib$(1).a $(B)/san/liblib.a
+	$$(call say,LD+SAN,$$@)
+	$$(Q)$(CC) $(SAN) $(LDFLAGS) -o $$@ $$^ $(PKG_LIBS)
+endef
+$(foreach p,$(PARTS),$(eval $(call program_rules,$(p))))
+
+san-programs: $(patsubst $(B)/%,$(B)/san/%,$(PROGRAMS)) ## the programs with sanitizers, for test stages
+
+# --- unit tests ----------------------------------------------------------------------------------
+UNIT := $(foreach p,lib $(PARTS),$(patsubst test/unit/$(p)/%.c,$(B)/unit/$(p)/%,$(wildcard test/unit/$(p)/test_*.c)))
+
+define unit_rules
+$(B)/unit/$(1)/%: $(B)/san/obj/test/unit/$(1)/%.o $(if $(filter lib,$(1)),,$(B)/san/lib$(1).a) $(B)/san/liblib.a
+	$$(call say,LD+SAN,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$(CC) $(SAN) $(LDFLAGS) -o $$@ $$^ $(PKG_LIBS) -lcmocka
+endef
+$(foreach p,lib $(PARTS),$(eval $(call unit_rules,$(p))))
+
+unit: $(UNIT)
+check: $(UNIT) ## unit tests, under ASan and UBSan, in seconds
+	$(Q)hack/check.sh $(UNIT)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# --- the rest is scripts -------------------------------------------------------------------------
+setup: ## install what building and testing needs (Debian packages, as root)
+	$(Q)hack/setup.sh
+test: ## everything that CI runs, set-up included
+	$(Q)test/run.sh
+test-long: ## what is too long for `make test`
+	$(Q)test/run.sh --long
+demo: ## a node upgrades its kernel and gets its accelerators back (KEEP=1 leaves it up)
+	$(Q)test/demo.sh
+lint: ## format, clang-tidy, cppcheck, banned calls, direction of includes
+	$(Q)hack/lint.sh
+bench: ## figures, each as a ratio to a peer measured in the same run
+	$(Q)test/bench/run.sh
+image: all ## container images into build/images, without a registry
+	$(Q)hack/image.sh
+cluster: ## build the test cluster's programs into the cache
+	$(Q)test/cluster/build.sh
+fuzz: ## fuzz the parsers (FUZZ_SECONDS each)
+	$(Q)test/fuzz/run.sh
+
+PREFIX ?= /usr
+install: all ## install to DESTDIR
+	$(Q)hack/install.sh "$(DESTDIR)" "$(PREFIX)"
+
+clean: ## remove build/
+	$(Q)rm -rf $(B)
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s'|'
+
+.PHONY: all san-programs unit check setup test test-long demo lint bench image cluster fuzz install clean help

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The typed reasons of every failure and every held state, with the words that people see. */
+#pragma once
+
+/* REASON_NONE is 0: "no reason" is what a cleared structure says. */
+enum reason {
+	REASON_NONE,
+	REASON_HEADERS_MISSING,
+	REASON_COMPILER_MISSING,
+	REASON_COMPILER_MISMATCH,
+	REASON_BUILD_FAILED,
+	REASON_BUILD_TIMEOUT,
+	REASON_OUT_OF_MEMORY,
+	REASON_SYMBOL_MISSING,
+	REASON_SYMBOL_CRC_MISMATCH,
+	REASON_VERMAGIC_MISMATCH,
+	REASON_KEY_REJECTED,
+	REASON_MODULE_INVALID,
+	REASON_MODULE_IN_USE,
+	REASON_MODULE_MISSING,
+	REASON_IN_TREE_CONFLICT,
+	REASON_FIRMWARE_MISSING,
+	REASON_SOURCE_MISSING,
+	REASON_SOURCE_INVALID,
+	REASON_SOURCE_DIGEST_MISMATCH,
+	REASON_ARTIFACT_CORRUPT,
+	REASON_DISK_FULL,
+	REASON_DEVICE_ABSENT,
+	REASON_DEVICE_LOST,
+	REASON_DRIVER_NOT_BOUND,
+	REASON_LOAD_FAILED,
+	REASON_NOT_FOR_THIS_KERNEL,
+	REASON_SANDBOX_UNAVAILABLE,
+	REASON_MANIFEST_INVALID,
+	REASON_CONFLICT,
+	REASON_NO_MATCHING_NODES,
+	REASON_NO_MATCHING_DEVICES,
+	REASON_DRAIN_BLOCKED,
+	REASON_DRAIN_TIMEOUT,
+	REASON_VALIDATION_TIMEOUT,
+	REASON_ROLLOUT_STOPPED,
+	REASON_NODE_OFFLINE,
+	REASON_USERSPACE_MISMATCH,
+	REASON_TIMEOUT,
+	REASON_INTERNAL,
+	REASONS_
+};
+
+/* The CamelCase name of @r as conditions and events carry it; "" for REASON_NONE. Never NULL. */
+const char *reason_name(enum reason r);
+
+/* One sentence that says what a person can do about @r; "" when there is nothing to add. */
+const char *reason_remedy(enum reason r);
+
+/* The reason called @name; REASON_INTERNAL when no reason has that name, REASON_NONE for "". */
+enum reason reason_from_name(const char *name);
