@@ -11,7 +11,7 @@ struct buf {
 	size_t len;
 	size_t cap;
 	size_t max; /* never holds more than this many bytes */
-	bool failed; /* an addition did not fit or memory was short: sticky, see buf_ok() */
+	int failed; /* -ENOBUFS or -ENOMEM of the first addition that failed: sticky, see buf_ok() */
 };
 
 /* @max in bytes, without the terminating zero. No allocation. */
