@@ -1,0 +1,71 @@
+{{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
+{{- define "farrier.name" -}}
+{{- default .Release.Name .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end }}
+
+{{- /* Labels of everything: (list $ "component"). */ -}}
+{{- define "farrier.labels" -}}
+{{- $top := index . 0 -}}
+app.kubernetes.io/name: farrier
+app.kubernetes.io/instance: {{ $top.Release.Name }}
+{{- with index . 1 }}
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+app.kubernetes.io/version: {{ $top.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $top.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $top.Chart.Name $top.Chart.Version }}
+{{- end }}
+
+{{- define "farrier.selector" -}}
+{{- $top := index . 0 -}}
+app.kubernetes.io/name: farrier
+app.kubernetes.io/instance: {{ $top.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{- /* image and imagePullPolicy: (list $ imageValues). */ -}}
+{{- define "farrier.image" -}}
+{{- $top := index . 0 -}}{{- $image := index . 1 -}}
+{{- if $image.digest -}}
+image: {{ printf "%s@%s" $image.repository $image.digest | quote }}
+{{- else -}}
+image: {{ printf "%s:%s" $image.repository (default $top.Chart.AppVersion $image.tag) | quote }}
+{{- end }}
+imagePullPolicy: {{ $image.pullPolicy }}
+{{- end }}
+
+{{- /* What every pod says about where it runs: (list $ componentValues). */ -}}
+{{- define "farrier.placement" -}}
+{{- $top := index . 0 -}}{{- $c := index . 1 -}}
+priorityClassName: {{ $c.priorityClassName }}
+{{- with $top.Values.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $c.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $c.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $c.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* Port and probes of a component that serves metrics: its values. */ -}}
+{{- define "farrier.probes" -}}
+{{- if .metricsPort -}}
+ports:
+- { name: metrics, containerPort: {{ .metricsPort }}, protocol: TCP }
+livenessProbe:
+  httpGet: { path: /healthz, port: metrics }
+  initialDelaySeconds: 10
+  periodSeconds: 20
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet: { path: /readyz, port: metrics }
+  periodSeconds: 5
+  timeoutSeconds: 5
+{{- end }}
+{{- end }}
