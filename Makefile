@@ -16,7 +16,7 @@ say      = $(if $(filter 0,$(V)),@printf '  %-7s %s\n' '$(1)' '$(2)',)
 VERSION := 0.1.0
 CC      := gcc
 PKGS    := libcurl json-c libkmod libudev yaml-0.1 libnghttp2 libprotobuf-c libcrypto libarchive zlib
-CPPFLAGS := -D_GNU_SOURCE -DFARRIER_VERSION='"$(VERSION)"' -Ilib
+CPPFLAGS := -D_GNU_SOURCE -DFARRIER_VERSION='"$(VERSION)"' -Ilib -I$(B)/gen
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
            -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-unused-parameter -Wno-missing-field-initializers
 CFLAGS  ?= -O2 -g
@@ -48,11 +48,22 @@ $(B)/san/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -I. $(CSTD) $(WARN) $(PKG_CFLAGS) $(SAN) -MMD -MP -c -o $@ $<
 
+# --- the kubelet's messages: protobuf-c code made from device-plugin/deviceplugin.proto ----------
+GEN := $(B)/gen/deviceplugin.pb-c
+GEN_device-plugin := $(GEN).c
+$(GEN).c: device-plugin/deviceplugin.proto
+	$(call say,PROTOC,$<)
+	@mkdir -p $(@D)
+	$(Q)protoc-c --proto_path=$(<D) --c_out=$(@D) $<
+$(GEN).h: $(GEN).c ;
+$(patsubst %.c,$(B)/obj/%.o,$(call src,device-plugin)) \
+$(patsubst %.c,$(B)/san/obj/%.o,$(call src,device-plugin) $(wildcard test/unit/device-plugin/*.c)): | $(GEN).h
+
 define part_rules
-$(B)/lib$(1).a: $$(patsubst %.c,$(B)/obj/%.o,$$(filter-out $(1)/main.c,$$(call src,$(1))))
+$(B)/lib$(1).a: $$(patsubst %.c,$(B)/obj/%.o,$$(filter-out $(1)/main.c,$$(call src,$(1))) $$(GEN_$(1)))
 	$$(call say,AR,$$@)
 	$$(Q)rm -f $$@ && ar rcs $$@ $$^
-$(B)/san/lib$(1).a: $$(patsubst %.c,$(B)/san/obj/%.o,$$(filter-out $(1)/main.c,$$(call src,$(1))))
+$(B)/san/lib$(1).a: $$(patsubst %.c,$(B)/san/obj/%.o,$$(filter-out $(1)/main.c,$$(call src,$(1))) $$(GEN_$(1)))
 	$$(call say,AR+SAN,$$@)
 	$$(Q)rm -f $$@ && ar rcs $$@ $$^
 endef
