@@ -106,6 +106,43 @@ int buf_fmt(struct buf *b, const char *fmt, ...)
 	return r;
 }
 
+size_t utf8_len(const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	uint32_t c;
+	size_t n, i;
+
+	if (s[0] < 0x80)
+		return 1;
+	n = s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : 2;
+	if (s[0] < 0xc2 || s[0] >= 0xf5)
+		return 0;
+	c = s[0] & (0xffu >> (n + 1));
+	for (i = 1; i < n; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	if ((n == 3 && c < 0x800) || (n == 4 && (c < 0x10000 || c > 0x10ffff)) ||
+		(c >= 0xd800 && c < 0xe000))
+		return 0;
+	return n;
+}
+
+int buf_utf8(struct buf *b, const char *s)
+{
+	size_t n;
+
+	for (; *s; s += MAX(n, (size_t)1)) {
+		n = utf8_len(s);
+		if (n == 0)
+			(void)buf_str(b, "\xef\xbf\xbd");
+		else
+			(void)buf_add(b, s, n);
+	}
+	return b->failed;
+}
+
 int buf_ok(const struct buf *b)
 {
 	return b->failed;

@@ -27,6 +27,11 @@ int buf_chr(struct buf *b, char c);
 int buf_fmt(struct buf *b, const char *fmt, ...) _printf_(2, 3);
 int buf_vfmt(struct buf *b, const char *fmt, va_list ap);
 
+/* Adds @s with every byte that is no valid UTF-8 replaced by U+FFFD. */
+int buf_utf8(struct buf *b, const char *s);
+/* Bytes of the valid UTF-8 sequence at the zero-terminated @s (1 for the zero itself), 0 when it is none. */
+size_t utf8_len(const char *s);
+
 /* 0, or the first error since buf_init()/buf_clear(). */
 int buf_ok(const struct buf *b);
 

@@ -25,6 +25,8 @@ enum { JSON_DEPTH_MAX = 64 };
 /* Exactly one value with nothing behind it. -EINVAL with the offset in the text, -E2BIG too deep, -ENOMEM. */
 int json_parse(const char *text, size_t len, struct json **ret, struct err *e)
 	_must_check_;
+/* The same check without a value: RFC 8259 to the letter, and no inner zero byte in any string. */
+int json_check(const char *text, size_t len, struct err *e) _must_check_;
 void json_free(struct json *j);
 DEFINE_CLEANUP(struct json, json_free)
 
@@ -57,7 +59,8 @@ bool json_equal(const struct json *a, const struct json *b);
  * json_set_str() with NULL sets nothing, so that absent stays absent. */
 struct json *json_new_object(void);
 struct json *json_new_array(void);
-struct json *json_new_str(const char *s);
+struct json *json_new_str(
+	const char *s); /* bytes that are no UTF-8 become U+FFFD; NULL gives NULL */
 struct json *json_new_int(int64_t v);
 struct json *json_new_double(double v);
 struct json *json_new_bool(bool v);
@@ -66,8 +69,10 @@ int json_set(struct json *obj, const char *key, struct json *value);
 int json_set_str(struct json *obj, const char *key, const char *s);
 int json_set_int(struct json *obj, const char *key, int64_t v);
 int json_set_bool(struct json *obj, const char *key, bool v);
+int json_set_null(struct json *obj, const char *key); /* merge patches: removes the member */
 int json_add(struct json *arr, struct json *value);
-int json_del(struct json *obj, const char *key);
+int json_add_null(struct json *arr);
+int json_del(struct json *obj, const char *key); /* -ENOENT when absent */
 
 /* Compact text without escaped slashes; indented when @pretty. */
 int json_print(const struct json *j, bool pretty, struct buf *out);

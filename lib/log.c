@@ -42,32 +42,9 @@ int log_level_parse(const char *name, enum log_level *ret)
 	return -EINVAL;
 }
 
-/* Length of the valid UTF-8 sequence at @s, 0 when it is none. Stops at the terminating zero. */
-static size_t utf8_len(const unsigned char *s)
-{
-	uint32_t c;
-	size_t n, i;
-
-	if (s[0] < 0x80)
-		return 1;
-	n = s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : 2;
-	if (s[0] < 0xc2 || s[0] >= 0xf5)
-		return 0;
-	c = s[0] & (0xffu >> (n + 1));
-	for (i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	if ((n == 3 && c < 0x800) || (n == 4 && (c < 0x10000 || c > 0x10ffff)) ||
-		(c >= 0xd800 && c < 0xe000))
-		return 0;
-	return n;
-}
-
 static void add_quoted(struct buf *b, const char *text)
 {
-	const unsigned char *s = (const unsigned char *)text;
+	const char *s = text;
 	size_t n = 0, len;
 
 	(void)buf_chr(b, '"');
@@ -82,8 +59,8 @@ static void add_quoted(struct buf *b, const char *text)
 			(void)buf_str(b, "\\n");
 		} else if (*s == '\t') {
 			(void)buf_str(b, "\\t");
-		} else if (*s < 0x20 || *s == 0x7f) {
-			(void)buf_fmt(b, "\\u%04x", *s);
+		} else if ((unsigned char)*s < 0x20 || *s == 0x7f) {
+			(void)buf_fmt(b, "\\u%04x", (unsigned char)*s);
 		} else {
 			(void)buf_add(b, s, len);
 		}
