@@ -20,6 +20,7 @@ DEFINE_CLEANUP(struct queue, queue_free)
 /* A key that is due is not added twice. O(log n). -ENOMEM. */
 int queue_add(struct queue *q, const char *key);
 int queue_add_after(struct queue *q, const char *key, uint64_t delay_us);
+/* Drops @key and its back-off; when it is being worked on, the result of that does not matter. */
 void queue_forget(struct queue *q, const char *key);
 size_t queue_len(const struct queue *q);
 /* Pauses and resumes (a controller that does not lead). */
