@@ -30,4 +30,6 @@ int metrics_listen(struct loop *l, struct metrics *m, const char *address,
 	bool (*is_healthy)(void *), bool (*is_ready)(void *), void *user,
 	struct metrics_server **ret, struct err *e) _must_check_;
 void metrics_server_free(struct metrics_server *s);
+/* The TCP port, of use when the address said port 0; 0 for a unix socket. */
+uint16_t metrics_server_port(const struct metrics_server *s);
 DEFINE_CLEANUP(struct metrics_server, metrics_server_free)
