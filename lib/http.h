@@ -14,6 +14,8 @@ enum { HTTP_BODY_MAX = 8 << 20 };
 struct http_tls {
 	const char *ca_file; /* NULL: the system's */
 	const char *cert_file, *key_file; /* client certificate, both or none */
+	/* The same as PEM bytes, which win over the files; NULL: not given. */
+	const char *ca_data, *cert_data, *key_data;
 };
 
 struct http_options {
@@ -28,6 +30,10 @@ struct http_options {
 	size_t body_max; /* 0: HTTP_BODY_MAX */
 	/* When set, the body of a 2xx answer goes here instead of being collected; non-zero ends the request with it. */
 	int (*on_data)(const char *data, size_t len, void *user);
+	/* The headers of a 2xx answer have come. May be NULL. */
+	void (*on_open)(void *user);
+	/* The request is gone: the very last call, after @done as after a cancel. May be NULL. */
+	void (*on_gone)(void *user);
 };
 
 struct http_response {
@@ -43,12 +49,13 @@ struct http_response {
 typedef void (*http_done_fn)(const struct http_response *res, void *user);
 
 int http_new(struct loop *l, struct http **ret, struct err *e) _must_check_;
-void http_free(struct http *h); /* cancels what runs, without callbacks */
+/* Cancels what runs, without callbacks but on_gone. Fine from a callback. */
+void http_free(struct http *h);
 DEFINE_CLEANUP(struct http, http_free)
 
 /* Copies what @o points to, but for @body, which must live until done. @done comes once, from the
  * loop, never from inside this call. */
 int http_start(struct http *h, const struct http_options *o, http_done_fn done,
 	void *user, struct http_req **ret, struct err *e) _must_check_;
-/* No callback comes any more. */
+/* No callback comes any more, but on_gone. Fine from any callback; NULL is fine; not after @done. */
 void http_cancel(struct http_req *r);

@@ -1,0 +1,572 @@
+// SPDX-License-Identifier: Apache-2.0
+/* curl's multi interface driven by the loop: curl says which sockets and which time it waits for,
+ * and is called from there only. No call into curl is made from inside one of its callbacks. */
+#include "http.h"
+
+#include <curl/curl.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+
+enum {
+	CONNECT_MS = 10000,
+	DEAD_PEER_MS = 30000, /* unacknowledged bytes: the peer counts as gone */
+	KEEPALIVE_IDLE_S = 15,
+	KEEPALIVE_EVERY_S = 5,
+	CA_CACHE_S = 60, /* an exchanged CA file counts after this */
+	RETRY_AFTER_MAX_S = 86400,
+	HEADER_MAX = 8 << 10
+};
+
+enum req_state {
+	REQ_WAITING, /* to be given to curl as soon as curl has returned */
+	REQ_RUNNING,
+	REQ_CANCELLED, /* from inside curl: to be freed as soon as it has returned */
+	REQ_ENDED /* its done callback runs or has run */
+};
+
+enum header { HDR_TYPE, HDR_LOCATION, HDR_AUTHENTICATE, HDR_DIGEST, HDRS_ };
+static const char *const header_names[] = { "content-type", "location",
+	"www-authenticate", "docker-content-digest" };
+
+struct http_sock {
+	struct http_sock *next, **prev;
+	struct http *http;
+	struct loop_source *io;
+};
+
+struct http_req {
+	struct http_req *next, **prev;
+	struct http *http;
+	enum req_state state;
+	CURL *easy;
+	struct curl_slist *headers;
+	http_done_fn done;
+	int (*on_data)(const char *data, size_t len, void *user);
+	void (*on_open)(void *user);
+	void (*on_gone)(void *user);
+	void *user;
+	struct buf body;
+	bool is_open; /* the headers of a 2xx answer are there */
+	int stopped; /* why the transfer was ended by us */
+	char *header[HDRS_];
+	char error[CURL_ERROR_SIZE];
+};
+
+struct http {
+	struct loop *loop;
+	CURLM *multi;
+	struct loop_source *timer;
+	struct http_req *reqs;
+	struct http_sock *socks;
+	bool in_curl, is_settling, is_dead;
+};
+
+static void settle(struct http *h);
+
+static void req_free(struct http_req *r)
+{
+	void (*on_gone)(void *user) = r->on_gone;
+	void *user = r->user;
+
+	*r->prev = r->next;
+	if (r->next)
+		r->next->prev = r->prev;
+	if (r->easy) {
+		(void)curl_multi_remove_handle(r->http->multi, r->easy);
+		curl_easy_cleanup(r->easy);
+	}
+	curl_slist_free_all(r->headers);
+	for (size_t i = 0; i < HDRS_; i++)
+		free(r->header[i]);
+	buf_done(&r->body);
+	free(r);
+	if (on_gone)
+		on_gone(user);
+}
+
+/* ---- sockets and time ---- */
+
+static void sock_free(struct http_sock *s)
+{
+	*s->prev = s->next;
+	if (s->next)
+		s->next->prev = s->prev;
+	loop_source_free(s->io);
+	free(s);
+}
+
+static void run_curl(struct http *h, curl_socket_t fd, int what)
+{
+	int running = 0;
+
+	h->in_curl = true;
+	(void)curl_multi_socket_action(h->multi, fd, what, &running);
+	h->in_curl = false;
+	settle(h);
+}
+
+static void on_sock(int fd, uint32_t events, void *user)
+{
+	struct http_sock *s = user;
+	int what = 0;
+
+	what |= events & EPOLLIN ? CURL_CSELECT_IN : 0;
+	what |= events & EPOLLOUT ? CURL_CSELECT_OUT : 0;
+	what |= events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0;
+	run_curl(s->http, fd, what);
+}
+
+static int on_curl_socket(
+	CURL *easy, curl_socket_t fd, int what, void *user, void *socket)
+{
+	struct http *h = user;
+	struct http_sock *s = socket;
+	uint32_t events = 0;
+
+	if (what == CURL_POLL_REMOVE) {
+		if (s) {
+			sock_free(s);
+			(void)curl_multi_assign(h->multi, fd, NULL);
+		}
+		return 0;
+	}
+	events |= what & CURL_POLL_IN ? EPOLLIN : 0;
+	events |= what & CURL_POLL_OUT ? EPOLLOUT : 0;
+	if (s)
+		return loop_io_set(s->io, events) < 0 ? -1 : 0;
+
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -1;
+	s->http = h;
+	if (loop_io(h->loop, fd, events, on_sock, s, &s->io) < 0) {
+		free(s);
+		return -1;
+	}
+	s->prev = &h->socks;
+	s->next = h->socks;
+	if (s->next)
+		s->next->prev = &s->next;
+	h->socks = s;
+	(void)curl_multi_assign(h->multi, fd, s);
+	return 0;
+}
+
+static void on_timer(void *user)
+{
+	run_curl(user, CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* Only arms: calling curl from here would be calling it from inside itself. */
+static int on_curl_timer(CURLM *multi, long ms, void *user)
+{
+	struct http *h = user;
+
+	loop_timer_set(h->timer,
+		ms < 0 ? UINT64_MAX : loop_now(h->loop) + (uint64_t)ms * USEC_PER_MSEC);
+	return 0;
+}
+
+/* ---- one transfer, as curl calls it ---- */
+
+static int on_curl_sockopt(void *user, curl_socket_t fd, curlsocktype type)
+{
+	unsigned ms = DEAD_PEER_MS;
+
+	/* Fails on unix sockets, which need none of it. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return CURL_SOCKOPT_OK;
+}
+
+static long status_of(struct http_req *r)
+{
+	long status = 0;
+
+	(void)curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+	return status;
+}
+
+static bool is_success(long status)
+{
+	return status >= 200 && status < 300;
+}
+
+static void keep_header(struct http_req *r, const char *line, size_t len)
+{
+	for (size_t i = 0; i < HDRS_; i++) {
+		size_t n = strlen(header_names[i]);
+
+		if (len <= n || len > HEADER_MAX || line[n] != ':' ||
+			strncasecmp(line, header_names[i], n) != 0)
+			continue;
+		line += n + 1;
+		len -= n + 1;
+		while (len && (*line == ' ' || *line == '\t')) {
+			line++;
+			len--;
+		}
+		while (len && (unsigned char)line[len - 1] <= ' ')
+			len--;
+		free(r->header[i]);
+		r->header[i] = strndup(line, len);
+		return;
+	}
+}
+
+static size_t on_curl_header(char *line, size_t size, size_t n, void *user)
+{
+	struct http_req *r = user;
+	size_t len = size * n;
+
+	if (r->state == REQ_CANCELLED)
+		return 0;
+	keep_header(r, line, len);
+	if (len <= 2 && !r->is_open && is_success(status_of(r))) {
+		r->is_open = true;
+		if (r->on_open)
+			r->on_open(r->user);
+	}
+	return r->state == REQ_CANCELLED ? 0 : len;
+}
+
+static size_t on_curl_body(char *data, size_t size, size_t n, void *user)
+{
+	struct http_req *r = user;
+	size_t len = size * n;
+
+	if (r->state == REQ_CANCELLED)
+		return 0;
+	if (r->on_data && is_success(status_of(r))) {
+		r->stopped = r->on_data(data, len, r->user);
+		return r->stopped || r->state == REQ_CANCELLED ? 0 : len;
+	}
+	r->stopped = buf_add(&r->body, data, len);
+	if (r->stopped == -ENOBUFS)
+		r->stopped = -EFBIG;
+	return r->stopped ? 0 : len;
+}
+
+/* ---- how it ended ---- */
+
+static int result_of(struct http_req *r, CURLcode code)
+{
+	long os = 0;
+
+	if (r->stopped)
+		return r->stopped;
+	switch (code) {
+	case CURLE_OK:
+		return 0;
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return -EHOSTUNREACH;
+	case CURLE_COULDNT_CONNECT:
+		(void)curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &os);
+		return os > 0 ? (int)-os : -ECONNREFUSED;
+	case CURLE_OPERATION_TIMEDOUT:
+		return -ETIMEDOUT;
+	case CURLE_GOT_NOTHING:
+	case CURLE_RECV_ERROR:
+	case CURLE_SEND_ERROR:
+	case CURLE_PARTIAL_FILE:
+		return -ECONNRESET;
+	case CURLE_OUT_OF_MEMORY:
+		return -ENOMEM;
+	case CURLE_URL_MALFORMAT:
+	case CURLE_UNSUPPORTED_PROTOCOL:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CACERT_BADFILE:
+		return -EINVAL;
+	case CURLE_PEER_FAILED_VERIFICATION:
+		return -EKEYREJECTED;
+	default:
+		return -EPROTO;
+	}
+}
+
+static const char *error_text(const struct http_req *r, CURLcode code, int result)
+{
+	if (!result)
+		return "";
+	if (result == -EFBIG && r->stopped)
+		return "the answer is too large";
+	if (r->stopped)
+		return strerror(-result);
+	return *r->error ? r->error : curl_easy_strerror(code);
+}
+
+static void finish(struct http_req *r, CURLcode code)
+{
+	struct http_response res = { .status = r->easy ? status_of(r) : 0 };
+	curl_off_t after = 0;
+
+	res.result = r->easy ? result_of(r, code) : -ENOMEM;
+	res.body = buf_cstr(&r->body);
+	res.body_len = r->body.len;
+	res.error = error_text(r, code, res.result);
+	if (r->easy)
+		(void)curl_easy_getinfo(r->easy, CURLINFO_RETRY_AFTER, &after);
+	if (after > 0)
+		res.retry_after_us = MIN((uint64_t)after, (uint64_t)RETRY_AFTER_MAX_S) *
+				     USEC_PER_SEC;
+	res.content_type = r->header[HDR_TYPE] ? r->header[HDR_TYPE] : "";
+	res.location = r->header[HDR_LOCATION] ? r->header[HDR_LOCATION] : "";
+	res.www_authenticate = r->header[HDR_AUTHENTICATE] ? r->header[HDR_AUTHENTICATE]
+							   : "";
+	res.docker_content_digest = r->header[HDR_DIGEST] ? r->header[HDR_DIGEST] : "";
+
+	r->state = REQ_ENDED;
+	if (r->done)
+		r->done(&res, r->user);
+	req_free(r);
+}
+
+static void destroy(struct http *h)
+{
+	while (h->reqs)
+		req_free(h->reqs);
+	if (h->multi)
+		(void)curl_multi_cleanup(h->multi);
+	while (h->socks)
+		sock_free(h->socks);
+	loop_source_free(h->timer);
+	curl_global_cleanup();
+	free(h);
+}
+
+/* What had to wait while curl was running: cancels, starts and ends. */
+static bool settle_one(struct http *h)
+{
+	struct http_req *r, *next;
+	CURLMsg *msg;
+	int left;
+
+	for (r = h->reqs; r; r = next) {
+		next = r->next;
+		if (r->state == REQ_CANCELLED) {
+			req_free(r);
+			return true;
+		}
+		if (r->state == REQ_WAITING) {
+			r->state = REQ_RUNNING;
+			if (curl_multi_add_handle(h->multi, r->easy) != CURLM_OK)
+				finish(r, CURLE_OUT_OF_MEMORY);
+			return true;
+		}
+	}
+	while ((msg = curl_multi_info_read(h->multi, &left))) {
+		CURLcode code = msg->data.result;
+
+		if (msg->msg != CURLMSG_DONE)
+			continue;
+		(void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&r);
+		finish(r, code);
+		return true;
+	}
+	return false;
+}
+
+static void settle(struct http *h)
+{
+	if (h->is_settling)
+		return;
+	h->is_settling = true;
+	while (!h->is_dead && settle_one(h))
+		;
+	h->is_settling = false;
+	if (h->is_dead)
+		destroy(h);
+}
+
+/* ---- what others call ---- */
+
+int http_new(struct loop *l, struct http **ret, struct err *e)
+{
+	struct http *h;
+	int r;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return err_set(e, -ENOMEM, "curl cannot be initialised");
+	h = calloc(1, sizeof(*h));
+	if (!h) {
+		curl_global_cleanup();
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	h->loop = l;
+	h->multi = curl_multi_init();
+	r = h->multi ? loop_timer(l, UINT64_MAX, on_timer, h, &h->timer) : -ENOMEM;
+	if (r < 0) {
+		destroy(h);
+		return err_errno(e, r, "curl cannot be initialised");
+	}
+	(void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
+	*ret = h;
+	return 0;
+}
+
+void http_free(struct http *h)
+{
+	if (!h)
+		return;
+	h->is_dead = true;
+	for (struct http_req *r = h->reqs; r; r = r->next)
+		if (r->state != REQ_ENDED)
+			r->state = REQ_CANCELLED;
+	if (!h->in_curl && !h->is_settling)
+		destroy(h);
+}
+
+void http_cancel(struct http_req *r)
+{
+	if (!r || r->state == REQ_ENDED)
+		return;
+	if (r->http->in_curl)
+		r->state = REQ_CANCELLED;
+	else
+		req_free(r);
+}
+
+#define SET(opt, value) (ok = ok && curl_easy_setopt(r->easy, (opt), (value)) == CURLE_OK)
+
+static bool set_blob(struct http_req *r, CURLoption opt, const char *pem)
+{
+	struct curl_blob blob = {
+		.data = (void *)pem, .len = strlen(pem), .flags = CURL_BLOB_COPY
+	};
+
+	return curl_easy_setopt(r->easy, opt, &blob) == CURLE_OK;
+}
+
+static bool set_tls(struct http_req *r, const struct http_tls *t)
+{
+	bool ok = true;
+
+	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	SET(CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(CURLOPT_CA_CACHE_TIMEOUT, (long)CA_CACHE_S);
+	if (!t)
+		return ok;
+	if (t->ca_data)
+		ok = ok && set_blob(r, CURLOPT_CAINFO_BLOB, t->ca_data);
+	else if (t->ca_file)
+		SET(CURLOPT_CAINFO, t->ca_file);
+	if (t->ca_data || t->ca_file)
+		SET(CURLOPT_CAPATH, NULL);
+	if (t->cert_data)
+		ok = ok && set_blob(r, CURLOPT_SSLCERT_BLOB, t->cert_data);
+	else if (t->cert_file)
+		SET(CURLOPT_SSLCERT, t->cert_file);
+	if (t->key_data)
+		ok = ok && set_blob(r, CURLOPT_SSLKEY_BLOB, t->key_data);
+	else if (t->key_file)
+		SET(CURLOPT_SSLKEY, t->key_file);
+	return ok;
+}
+
+static bool set_headers(struct http_req *r, const struct http_options *o)
+{
+	/* Without it curl holds back a large body for a second. */
+	struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+
+	for (size_t i = 0; list && o->headers && o->headers[i]; i++) {
+		r->headers = list;
+		list = curl_slist_append(r->headers, o->headers[i]);
+	}
+	if (!list)
+		return false;
+	r->headers = list;
+	return curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->headers) == CURLE_OK;
+}
+
+static bool set_method(struct http_req *r, const struct http_options *o)
+{
+	bool ok = true;
+
+	if (streq(o->method, "HEAD"))
+		SET(CURLOPT_NOBODY, 1L);
+	else
+		SET(CURLOPT_HTTPGET, 1L);
+	if (o->body) {
+		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->body_len);
+		SET(CURLOPT_POSTFIELDS, o->body);
+	}
+	SET(CURLOPT_CUSTOMREQUEST, o->method);
+	return ok;
+}
+
+static bool set_transfer(struct http_req *r, const struct http_options *o)
+{
+	bool ok = true;
+
+	SET(CURLOPT_URL, o->url);
+	SET(CURLOPT_PROTOCOLS_STR, "http,https");
+	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+	SET(CURLOPT_PROXY, "");
+	SET(CURLOPT_NOPROXY, "*");
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+	SET(CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_IDLE_S);
+	SET(CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_EVERY_S);
+	SET(CURLOPT_SOCKOPTFUNCTION, on_curl_sockopt);
+	SET(CURLOPT_USERAGENT,
+		o->user_agent ? o->user_agent : "farrier/" FARRIER_VERSION);
+	if (o->unix_socket)
+		SET(CURLOPT_UNIX_SOCKET_PATH, o->unix_socket);
+	if (o->timeout_us)
+		SET(CURLOPT_TIMEOUT_MS,
+			(long)MAX(o->timeout_us / USEC_PER_MSEC, (uint64_t)1));
+
+	SET(CURLOPT_PRIVATE, r);
+	SET(CURLOPT_ERRORBUFFER, r->error);
+	SET(CURLOPT_HEADERFUNCTION, on_curl_header);
+	SET(CURLOPT_HEADERDATA, r);
+	SET(CURLOPT_WRITEFUNCTION, on_curl_body);
+	SET(CURLOPT_WRITEDATA, r);
+	return ok;
+}
+
+int http_start(struct http *h, const struct http_options *o, http_done_fn done,
+	void *user, struct http_req **ret, struct err *e)
+{
+	struct http_req *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return err_set(e, -ENOMEM, "out of memory");
+	r->http = h;
+	r->prev = &h->reqs;
+	r->next = h->reqs;
+	if (r->next)
+		r->next->prev = &r->next;
+	h->reqs = r;
+	r->user = user;
+	buf_init(&r->body, o->body_max ? o->body_max : HTTP_BODY_MAX);
+	r->easy = curl_easy_init();
+	if (!r->easy || !set_transfer(r, o) || !set_method(r, o) || !set_headers(r, o) ||
+		!set_tls(r, o->tls)) {
+		req_free(r);
+		return err_set(e, -EINVAL, "the request cannot be set up");
+	}
+	r->done = done;
+	r->on_data = o->on_data;
+	r->on_open = o->on_open;
+	if (!h->in_curl) {
+		r->state = REQ_RUNNING;
+		if (curl_multi_add_handle(h->multi, r->easy) != CURLM_OK) {
+			req_free(r);
+			return err_set(e, -ENOMEM, "the request cannot be started");
+		}
+	}
+	r->on_gone = o->on_gone;
+	if (ret)
+		*ret = r;
+	return 0;
+}
