@@ -11,6 +11,7 @@ struct kube_options {
 	const char *
 		kubeconfig; /* NULL: in-cluster (token, CA and namespace from the usual mount) */
 	const char *user_agent;
+	const char *mount; /* folder of the service account's token; NULL: the usual one */
 };
 
 int kube_new(struct loop *l, const struct kube_options *o, struct kube **ret,
@@ -38,6 +39,13 @@ typedef void (*kube_done_fn)(const struct kube_response *res, void *user);
 int kube_request(struct kube *k, const char *method, const char *path,
 	const char *content_type, const struct json *body, uint64_t timeout_us,
 	kube_done_fn done, void *user, struct http_req **ret, struct err *e) _must_check_;
+/* GET of @path as a stream: the body of a 2xx answer goes to @on_data as it comes (non-zero ends
+ * it), @on_open says that the answer is a 2xx one (may be NULL), @done comes last, without an @obj
+ * unless the status is >= 400. @timeout_us 0: none. */
+int kube_stream(struct kube *k, const char *path, uint64_t timeout_us,
+	void (*on_open)(void *user),
+	int (*on_data)(const char *data, size_t len, void *user), kube_done_fn done,
+	void *user, struct http_req **ret, struct err *e) _must_check_;
 #define KUBE_JSON "application/json"
 #define KUBE_MERGE_PATCH "application/merge-patch+json"
 #define KUBE_APPLY "application/apply-patch+yaml"
