@@ -16,7 +16,8 @@ int lease_new(struct kube *k, const struct lease_options *o,
 	void (*on_change)(bool is_leader, void *user), void *user, struct lease **ret,
 	struct err *e) _must_check_;
 bool lease_is_leader(const struct lease *l);
-/* Gives the lease up (best effort, @done when answered or after 2 s); then lease_free(). */
+/* Gives the lease up (best effort, @done from the loop when answered or after 2 s); then lease_free().
+ * No longer leader at once; on_change is not called for it. */
 void lease_release(struct lease *l, void (*done)(void *user), void *user);
 void lease_free(struct lease *l);
 DEFINE_CLEANUP(struct lease, lease_free)
