@@ -1,0 +1,503 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The kernels of a host, as the files below its root say. */
+#include "kernels.h"
+
+#include <ctype.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include "file.h"
+
+enum {
+	LINKS_MAX = 40,
+	CONFIG_MAX = 4 << 20,
+	SMALL_MAKEFILE = 4096,
+	SMALL_FILE_MAX = 4096
+};
+
+const char *const kernel_install_names[] = {
+	[KERNEL_COMPLETE] = "Complete",
+	[KERNEL_NO_HEADERS] = "NoHeaders",
+	[KERNEL_HEADERS_PARTIAL] = "HeadersPartial",
+	[KERNEL_NO_MODULES] = "NoModules",
+	[KERNEL_INSTALLS_] = NULL,
+};
+
+/* ---- versions ---- */
+
+/* GRUB puts these before the release that they lead to, by turning the separator into '~'. */
+static bool is_prerelease(const char *s)
+{
+	static const char *const words[] = { "pre", "rc", "test", "git", "old", "trunk" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		if (str_starts(s, words[i]))
+			return true;
+	return false;
+}
+
+/* The weight of one character that is no digit: '~' before the end, letters before the rest. */
+static int weight(const char *s)
+{
+	unsigned char c = (unsigned char)*s;
+
+	if (c == '\0' || isdigit(c))
+		return 0;
+	if (c == '~' || ((c == '-' || c == '_' || c == '.') && is_prerelease(s + 1)))
+		return -1;
+	return isalpha(c) ? c : c + 256;
+}
+
+int kernel_version_cmp(const char *a, const char *b)
+{
+	while (*a || *b) {
+		int first = 0;
+
+		while ((*a && !isdigit((unsigned char)*a)) ||
+			(*b && !isdigit((unsigned char)*b))) {
+			int wa = weight(a), wb = weight(b);
+
+			if (wa != wb)
+				return wa < wb ? -1 : 1;
+			a += *a != '\0';
+			b += *b != '\0';
+		}
+		while (*a == '0')
+			a++;
+		while (*b == '0')
+			b++;
+		while (isdigit((unsigned char)*a) && isdigit((unsigned char)*b)) {
+			if (first == 0)
+				first = *a - *b;
+			a++;
+			b++;
+		}
+		if (isdigit((unsigned char)*a))
+			return 1;
+		if (isdigit((unsigned char)*b))
+			return -1;
+		if (first != 0)
+			return first < 0 ? -1 : 1;
+	}
+	return 0;
+}
+
+bool kernel_release_is_valid(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n > 0 && n < KERNEL_RELEASE_MAX && *s != '.' && *s != '-' &&
+	       strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+			 "._+~-") == n;
+}
+
+/* ---- paths below a root ---- */
+
+/* "" for "/", else the root without its last slashes; into @out. */
+static int root_prefix(const char *root, char *out, size_t size)
+{
+	size_t n = strlen(root);
+
+	while (n > 0 && root[n - 1] == '/')
+		n--;
+	if (n >= size)
+		return -ENAMETOOLONG;
+	memcpy(out, root, n);
+	out[n] = '\0';
+	return 0;
+}
+
+/* Puts the target of a link in front of what is still to be walked. */
+static int follow(
+	const char *prefix, const char *link, char *done, char *rest, size_t size)
+{
+	char target[PATH_MAX], joined[PATH_MAX * 2];
+	const char *t = target;
+	ssize_t n = readlink(link, target, sizeof(target) - 1);
+	size_t len = strlen(prefix);
+
+	if (n < 0)
+		return -errno;
+	target[n] = '\0';
+	if (*t == '/') {
+		*done = '\0';
+		if (len > 0 && strncmp(t, prefix, len) == 0 &&
+			(t[len] == '/' || t[len] == '\0'))
+			t += len;
+	}
+	n = snprintf(joined, sizeof(joined), "%s/%s", t, rest);
+	if (n < 0 || (size_t)n >= size)
+		return -ENAMETOOLONG;
+	memcpy(rest, joined, (size_t)n + 1);
+	return 0;
+}
+
+/* One component: *done grows by it, shrinks (..), or the link that it is goes into *rest. */
+static int step(const char *prefix, const char *name, char *done, char *rest, size_t size,
+	unsigned *links)
+{
+	char path[PATH_MAX * 2];
+	struct stat st;
+	size_t n = strlen(done);
+
+	if (streq(name, ".."))
+		return (void)(strrchr(done, '/') && (*strrchr(done, '/') = '\0')), 0;
+	if (snprintf(path, sizeof(path), "%s%s/%s", prefix, done, name) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	if (lstat(path, &st) < 0)
+		return -errno;
+	if (S_ISLNK(st.st_mode))
+		return ++*links > LINKS_MAX ? -ELOOP
+					    : follow(prefix, path, done, rest, size);
+	if (n + 1 + strlen(name) >= size)
+		return -ENAMETOOLONG;
+	done[n] = '/';
+	memcpy(done + n + 1, name, strlen(name) + 1);
+	return 0;
+}
+
+int root_resolve(const char *root, const char *path, char **ret_real, struct err *e)
+{
+	char prefix[PATH_MAX], done[PATH_MAX] = "", rest[PATH_MAX], name[NAME_MAX + 1];
+	unsigned links = 0;
+	int r = root_prefix(root, prefix, sizeof(prefix));
+
+	if (r == 0 && strlen(path) >= sizeof(rest))
+		r = -ENAMETOOLONG;
+	if (r < 0)
+		return err_errno(e, r, "'%s'", path);
+	memcpy(rest, path, strlen(path) + 1);
+	for (;;) {
+		size_t skip = strspn(rest, "/"), n = strcspn(rest + skip, "/");
+
+		if (n == 0)
+			break;
+		if (n > NAME_MAX)
+			return err_errno(e, -ENAMETOOLONG, "'%s'", path);
+		memcpy(name, rest + skip, n);
+		name[n] = '\0';
+		memmove(rest, rest + skip + n, strlen(rest + skip + n) + 1);
+		if (streq(name, "."))
+			continue;
+		r = step(prefix, name, done, rest, sizeof(rest), &links);
+		if (r < 0)
+			return err_errno(e, r, "'%s' below '%s'", path, root);
+	}
+	if (asprintf(ret_real, "%s%s", prefix, *prefix || *done ? done : "/") < 0)
+		return err_errno(e, -ENOMEM, "'%s'", path);
+	return 0;
+}
+
+/* Whether <root>/<before><release><after> exists, links followed inside the root. */
+static bool root_has(
+	const char *root, const char *before, const char *release, const char *after)
+{
+	CLEANUP(freep) char *real = NULL;
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s%s%s", before, release, after);
+
+	return n > 0 && n < PATH_MAX && root_resolve(root, path, &real, NULL) == 0;
+}
+
+/* ---- headers ---- */
+
+/* The absolute path that a small Makefile (Debian's) includes must be there too. */
+static bool include_is_there(
+	const char *root, const char *headers, char *why, size_t size)
+{
+	CLEANUP(freep) char *text = NULL;
+	CLEANUP(freep) char *real = NULL;
+	char path[PATH_MAX], prefix[PATH_MAX];
+	char *p, *end;
+
+	if (path_join(path, sizeof(path), headers, "Makefile", NULL) < 0 ||
+		file_read(path, SMALL_MAKEFILE, &text, NULL, NULL) < 0)
+		return true; /* a large Makefile is the kernel's own */
+	p = strstr(text, "include /");
+	if (!p || (p != text && p[-1] != '\n'))
+		return true;
+	p += strlen("include ");
+	end = p + strcspn(p, " \t\n");
+	*end = '\0';
+	if (root_prefix(root, prefix, sizeof(prefix)) == 0 && *prefix &&
+		str_starts(p, prefix))
+		p += strlen(prefix);
+	if (root_resolve(root, p, &real, NULL) == 0)
+		return true;
+	(void)snprintf(why, size, "'%s' includes '%s', which is not there", path, p);
+	return false;
+}
+
+/* utsrelease.h of the tree must name this release. */
+static bool release_matches(
+	const char *headers, const char *release, char *why, size_t size)
+{
+	CLEANUP(freep) char *text = NULL;
+	char path[PATH_MAX], quoted[KERNEL_RELEASE_MAX + 2];
+
+	(void)snprintf(quoted, sizeof(quoted), "\"%s\"", release);
+	if (path_join(path, sizeof(path), headers, "include/generated/utsrelease.h",
+		    NULL) < 0 ||
+		file_read(path, SMALL_FILE_MAX, &text, NULL, NULL) < 0) {
+		(void)snprintf(why, size, "no 'include/generated/utsrelease.h' in '%s'",
+			headers);
+		return false;
+	}
+	if (strstr(text, quoted))
+		return true;
+	(void)snprintf(why, size, "'%s' is of another release", headers);
+	return false;
+}
+
+static bool headers_usable(const char *root, const char *in, const char *headers,
+	const char *release, char *why, size_t size)
+{
+	static const char *const needed[] = { "Makefile", "Module.symvers", "scripts",
+		"include/generated/autoconf.h" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(needed); i++) {
+		CLEANUP(freep) char *real = NULL;
+		char path[PATH_MAX];
+
+		if (path_join(path, sizeof(path), in, needed[i], NULL) < 0 ||
+			root_resolve(root, path, &real, NULL) < 0) {
+			(void)snprintf(why, size, "no '%s' in '%s'", needed[i], headers);
+			return false;
+		}
+	}
+	return release_matches(headers, release, why, size) &&
+	       include_is_there(root, headers, why, size);
+}
+
+/* Looks where headers are by custom; the first usable tree wins. */
+static int find_headers(const char *root, struct kernel *k)
+{
+	static const char *const places[][2] = { { "/lib/modules/", "/build" },
+		{ "/usr/src/linux-headers-", "" }, { "/usr/src/kernels/", "" },
+		{ "/usr/src/linux-", "" } };
+	char prefix[PATH_MAX], why[PATH_MAX + 128];
+	bool is_partial = false;
+	size_t i;
+
+	if (root_prefix(root, prefix, sizeof(prefix)) < 0)
+		return -ENAMETOOLONG;
+	for (i = 0; i < ARRAY_SIZE(places); i++) {
+		CLEANUP(freep) char *real = NULL;
+		char path[PATH_MAX];
+		const char *in;
+
+		(void)snprintf(path, sizeof(path), "%s%s%s", places[i][0], k->release,
+			places[i][1]);
+		if (root_resolve(root, path, &real, NULL) < 0)
+			continue;
+		in = real + strlen(prefix);
+		if (headers_usable(root, in, real, k->release, why, sizeof(why))) {
+			k->headers_in = strdup(in);
+			k->headers = TAKE(real);
+			free(TAKE(k->missing));
+			k->install = KERNEL_COMPLETE;
+			return k->headers_in ? 0 : -ENOMEM;
+		}
+		if (!is_partial && !(k->missing = strdup(why)))
+			return -ENOMEM;
+		is_partial = true;
+	}
+	k->install = is_partial ? KERNEL_HEADERS_PARTIAL : KERNEL_NO_HEADERS;
+	if (!is_partial && !(k->missing = strdup("no headers are installed")))
+		return -ENOMEM;
+	return 0;
+}
+
+/* ---- scan ---- */
+
+static void kernel_done(struct kernel *k)
+{
+	free(k->headers);
+	free(k->headers_in);
+	free(k->missing);
+}
+
+void kernels_done(struct kernels *k)
+{
+	size_t i;
+
+	for (i = 0; i < k->n; i++)
+		kernel_done(&k->items[i]);
+	free(k->items);
+	*k = (struct kernels){ 0 };
+}
+
+struct scan {
+	const char *root;
+	char running[KERNEL_RELEASE_MAX];
+	struct kernels k;
+};
+
+static int look_at(const struct scan *s, struct kernel *k)
+{
+	int r;
+
+	k->has_dep = root_has(s->root, "/lib/modules/", k->release, "/modules.dep");
+	k->has_modules = k->has_dep ||
+			 root_has(s->root, "/lib/modules/", k->release, "/kernel");
+	k->has_image = root_has(s->root, "/boot/vmlinuz-", k->release, "") ||
+		       root_has(s->root, "/boot/vmlinux-", k->release, "") ||
+		       root_has(s->root, "/boot/Image-", k->release, "") ||
+		       root_has(s->root, "/lib/modules/", k->release, "/vmlinuz");
+	k->is_running = streq(k->release, s->running);
+	r = find_headers(s->root, k);
+	if (r < 0 || k->has_modules)
+		return r;
+	k->install = KERNEL_NO_MODULES;
+	free(k->missing);
+	k->missing = strdup("no modules are installed");
+	return k->missing ? 0 : -ENOMEM;
+}
+
+static int scan_one(const char *name, void *user)
+{
+	struct scan *s = user;
+	struct kernel *items, *k;
+
+	if (!kernel_release_is_valid(name))
+		return 0;
+	if (s->k.n >= KERNELS_MAX)
+		return -E2BIG;
+	items = reallocarray(s->k.items, s->k.n + 1, sizeof(*items));
+	if (!items)
+		return -ENOMEM;
+	s->k.items = items;
+	k = &items[s->k.n++];
+	*k = (struct kernel){ 0 };
+	memcpy(k->release, name, strlen(name) + 1);
+	return look_at(s, k);
+}
+
+static int newest_first(const void *a, const void *b)
+{
+	const struct kernel *ka = a, *kb = b;
+
+	return kernel_version_cmp(kb->release, ka->release);
+}
+
+int kernels_scan(const char *root, struct kernels *ret, struct err *e)
+{
+	CLEANUP(freep) char *dir = NULL;
+	struct scan s = { .root = root };
+	struct utsname u;
+	size_t i;
+	int r;
+
+	if (uname(&u) == 0)
+		(void)snprintf(s.running, sizeof(s.running), "%.64s", u.release);
+	r = root_resolve(root, "/lib/modules", &dir, NULL);
+	if (r == -ENOENT) {
+		*ret = (struct kernels){ 0 };
+		return 0;
+	}
+	if (r == 0)
+		r = dir_each(dir, scan_one, &s, NULL);
+	if (r < 0) {
+		kernels_done(&s.k);
+		return err_errno(e, r, "kernels of '%s'", root);
+	}
+	if (s.k.n > 0)
+		qsort(s.k.items, s.k.n, sizeof(*s.k.items), newest_first);
+	for (i = 0; i < s.k.n; i++) {
+		if (!s.k.items[i].has_image || !s.k.items[i].has_modules)
+			continue;
+		s.k.items[i].is_next = true;
+		break;
+	}
+	*ret = s.k;
+	return 0;
+}
+
+const struct kernel *kernels_find(const struct kernels *k, const char *release)
+{
+	size_t i;
+
+	for (i = 0; i < k->n; i++)
+		if (streq(k->items[i].release, release))
+			return &k->items[i];
+	return NULL;
+}
+
+const struct kernel *kernels_running(const struct kernels *k)
+{
+	size_t i;
+
+	for (i = 0; i < k->n; i++)
+		if (k->items[i].is_running)
+			return &k->items[i];
+	return NULL;
+}
+
+const struct kernel *kernels_next(const struct kernels *k)
+{
+	size_t i;
+
+	for (i = 0; i < k->n; i++)
+		if (k->items[i].is_next)
+			return &k->items[i];
+	return NULL;
+}
+
+/* ---- configuration ---- */
+
+int kernel_config_read(const struct kernel *k, char **ret_text, struct err *e)
+{
+	static const char *const places[] = { ".config", "include/config/auto.conf" };
+	size_t i;
+
+	for (i = 0; k->headers && i < ARRAY_SIZE(places); i++) {
+		char path[PATH_MAX];
+		int r = path_join(path, sizeof(path), k->headers, places[i], NULL);
+
+		if (r == 0)
+			r = file_read(path, CONFIG_MAX, ret_text, NULL, e);
+		if (r == 0)
+			return 0;
+	}
+	return err_reason(e, -ENOENT, REASON_HEADERS_MISSING,
+		"kernel '%s': its headers hold no configuration", k->release);
+}
+
+int kernel_config_find(const char *text, const char *option, char *out, size_t size)
+{
+	size_t len = strlen(option);
+	const char *p = text;
+
+	while ((p = strstr(p, option)) != NULL) {
+		const char *value = p + len + 1;
+		size_t n;
+
+		if ((p != text && p[-1] != '\n') || p[len] != '=') {
+			p += len;
+			continue;
+		}
+		n = strcspn(value, "\n");
+		if (n >= 2 && value[0] == '"' && value[n - 1] == '"') {
+			value++;
+			n -= 2;
+		}
+		if (n >= size)
+			return -ENOBUFS;
+		memcpy(out, value, n);
+		out[n] = '\0';
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int kernel_config_get(const struct kernel *k, const char *option, char *out, size_t size)
+{
+	CLEANUP(freep) char *text = NULL;
+	int r = kernel_config_read(k, &text, NULL);
+
+	return r < 0 ? -ENOENT : kernel_config_find(text, option, out, size);
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What a hostile build can and cannot do inside the sandbox. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "driver-builder/sandbox.h"
+#include "file.h"
+
+#define SECOND USEC_PER_SEC
+
+struct place {
+	char top[64], root[80], work[80], out[80];
+	bool is_possible;
+};
+
+static int setup(void **state)
+{
+	struct place *p = calloc(1, sizeof(*p));
+	struct err e = { 0 };
+
+	assert_non_null(p);
+	(void)snprintf(p->top, sizeof(p->top), "/tmp/farrier-sandbox-XXXXXX");
+	assert_non_null(mkdtemp(p->top));
+	(void)snprintf(p->root, sizeof(p->root), "%s/root", p->top);
+	(void)snprintf(p->work, sizeof(p->work), "%s/work", p->top);
+	(void)snprintf(p->out, sizeof(p->out), "%s/out", p->top);
+	assert_int_equal(
+		mkdir(p->root, 0755) | mkdir(p->work, 0755) | mkdir(p->out, 0755), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(p->work, SANDBOX_UID, SANDBOX_GID), 0);
+		assert_int_equal(chown(p->out, SANDBOX_UID, SANDBOX_GID), 0);
+	}
+	p->is_possible = sandbox_check("/", p->root, &e) == 0;
+	if (!p->is_possible)
+		print_message("no sandbox here: %s\n", e.text);
+	*state = p;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct place *p = *state;
+	int r = dir_remove(p->top, NULL);
+
+	free(p);
+	return r;
+}
+
+/* Runs a shell script inside; its exit status, its output in @ret when that is not NULL. */
+static int shell(struct place *p, const char *script, uint64_t timeout_us,
+	uint64_t memory, struct sandbox_run *ret)
+{
+	const char *argv[] = { "/bin/sh", "-c", script, NULL };
+	struct sandbox_options o = {
+		.tools_root = "/",
+		.mount_point = p->root,
+		.work = p->work,
+		.work_at = "/build",
+		.out = p->out,
+		.memory = memory,
+		.file_size = 1 << 20,
+		.processes = 500,
+	};
+	struct sandbox_run run = { 0 };
+	struct sandbox *s = NULL;
+	struct err e = { 0 };
+	int status;
+
+	if (!p->is_possible)
+		skip();
+	if (sandbox_new(&o, &s, &e) < 0 ||
+		sandbox_run(s, argv, NULL, timeout_us, 64 << 10, &run, &e) < 0) {
+		sandbox_free(s);
+		fail_msg("%s", e.text);
+	}
+	sandbox_free(s);
+	status = run.status;
+	if (ret)
+		*ret = run;
+	else
+		sandbox_run_done(&run);
+	return status;
+}
+
+static const struct {
+	const char *name, *script;
+	int status;
+} cases[] = {
+	{ "status comes out", "exit 42", 42 },
+	{ "killed by a signal", "kill -9 $$", 137 },
+	{ "current folder is the build folder", "[ \"$PWD\" = /build ]", 0 },
+	{ "build folder is writable", "echo x > /build/a && [ -s a ]", 0 },
+	{ "out is writable", "echo x > /out/a", 0 },
+	{ "tmp is writable and empty", "[ -z \"$(ls -A /tmp)\" ] && echo x > /tmp/a", 0 },
+	{ "usr is read-only", "! touch /usr/x 2>/dev/null", 0 },
+	{ "root is read-only", "! mkdir /x 2>/dev/null", 0 },
+	{ "etc is ours", "! [ -e /etc/shadow ] && ! touch /etc/x 2>/dev/null", 0 },
+	{ "no home of the host", "! [ -e /root ] && ! [ -e /home ] && ! [ -e /var ]", 0 },
+	{ "no sysfs", "! [ -e /sys ]", 0 },
+	{ "not root", "[ $(id -u) = 65534 ] && [ $(id -g) = 65534 ]", 0 },
+	{ "no capability",
+		"! grep -E '^Cap(Inh|Prm|Eff|Bnd|Amb):.*[1-9a-f]' /proc/self/status", 0 },
+	{ "no new privileges", "grep -q '^NoNewPrivs:.1' /proc/self/status", 0 },
+	{ "only itself to be seen", "[ $(ls /proc | grep -c '^[0-9]*$') -lt 8 ]", 0 },
+	{ "no network but a silent lo", "[ $(tail -n +3 /proc/net/dev | wc -l) -le 1 ]",
+		0 },
+	{ "no route", "[ $(wc -l < /proc/net/route) -le 1 ]", 0 },
+	{ "no raw socket files",
+		"! [ -e /dev/vda ] && ! [ -e /dev/kmsg ] && ! [ -e /dev/mem ]", 0 },
+	{ "no mounting", "! mount -t tmpfs x /tmp 2>/dev/null", 0 },
+	{ "no file beyond the limit", "! head -c 3000000 /dev/zero > big 2>/dev/null",
+		0 },
+	{ "dev/null works", "echo x > /dev/null && [ -c /dev/urandom ]", 0 },
+	{ "host name", "[ \"$(uname -n)\" = farrier ]", 0 },
+	{ "proc is read-only", "! echo 1 > /proc/sys/kernel/panic", 0 },
+	{ "no open files of ours", "[ $(ls /proc/self/fd | wc -l) -le 4 ]", 0 },
+};
+
+static void test_inside(void **state)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct sandbox_run run = { 0 };
+		int status = shell(*state, cases[i].script, 20 * SECOND, 0, &run);
+
+		if (status != cases[i].status)
+			print_message("case '%s': status %d: %s\n", cases[i].name, status,
+				run.out);
+		sandbox_run_done(&run);
+		assert_int_equal(status, cases[i].status);
+	}
+}
+
+static void test_time_limit_takes_everyone(void **state)
+{
+	struct place *p = *state;
+	struct sandbox_run run = { 0 };
+	char marker[96];
+	struct stat st;
+	off_t size;
+
+	/* A daemon of its own session writes on; it must be dead with the rest. */
+	(void)shell(p,
+		"(setsid sh -c 'while :; do echo x >> /build/alive; sleep 0.05; done' "
+		">/dev/null 2>&1 &) ; sleep 60",
+		SECOND, 0, &run);
+	assert_true(run.is_timed_out);
+	sandbox_run_done(&run);
+	(void)snprintf(marker, sizeof(marker), "%s/alive", p->work);
+	assert_int_equal(stat(marker, &st), 0);
+	(void)usleep(100 * 1000);
+	assert_int_equal(stat(marker, &st), 0);
+	size = st.st_size;
+	(void)usleep(300 * 1000);
+	assert_int_equal(stat(marker, &st), 0);
+	assert_int_equal(st.st_size, size);
+}
+
+static void test_left_behind_dies_with_the_command(void **state)
+{
+	struct sandbox_run run = { 0 };
+
+	/* The background process holds the output open: nothing may wait for it. */
+	assert_int_equal(shell(*state, "sleep 60 & exit 3", 20 * SECOND, 0, &run), 3);
+	assert_false(run.is_timed_out);
+	assert_true(run.took_us < 10 * SECOND);
+	sandbox_run_done(&run);
+}
+
+static void test_memory_limit(void **state)
+{
+	assert_int_not_equal(shell(*state,
+				     "x=$(head -c 400000000 /dev/zero | tr '\\0' a) && "
+				     "[ ${#x} = 400000000 ]",
+				     60 * SECOND, 200 << 20, NULL),
+		0);
+}
+
+static void test_processes_are_limited(void **state)
+{
+	struct sandbox_run run = { 0 };
+	int status = shell(*state,
+		"i=0; while [ $i -lt 600 ]; do sleep 5 & i=$((i+1)); done; exit 0",
+		30 * SECOND, 0, &run);
+
+	sandbox_run_done(&run);
+	assert_int_not_equal(status, 0);
+}
+
+static void test_unavailable_is_said(void **state)
+{
+	static const char *const argv[] = { "/bin/true", NULL };
+	struct sandbox_options o = { .tools_root = "/", .mount_point = "/nonexistent/x" };
+	struct sandbox_run run = { 0 };
+	struct sandbox *s = NULL;
+	struct err e = { 0 };
+	int r;
+
+	assert_int_equal(sandbox_new(&o, &s, &e), 0);
+	r = sandbox_run(s, argv, NULL, 5 * SECOND, 4096, &run, &e);
+	sandbox_free(s);
+	assert_true(r < 0);
+	assert_int_equal(e.reason, REASON_SANDBOX_UNAVAILABLE);
+}
+
+static void test_links_out_of_the_build_folder_lead_nowhere(void **state)
+{
+	struct place *p = *state;
+	char link[96];
+
+	(void)snprintf(link, sizeof(link), "%s/secret", p->work);
+	assert_int_equal(symlink("/etc/shadow", link), 0);
+	assert_int_equal(
+		shell(p, "! cat /build/secret 2>/dev/null", 20 * SECOND, 0, NULL), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+		T(test_inside),
+		T(test_time_limit_takes_everyone),
+		T(test_left_behind_dies_with_the_command),
+		T(test_memory_limit),
+		T(test_processes_are_limited),
+		T(test_unavailable_is_said),
+		T(test_links_out_of_the_build_folder_lead_nowhere),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
