@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Puts the decisions together: assignment, waves, and what is to be written. */
+#include "plan.h"
+
+#include "assign.h"
+#include "jhash.h"
+#include "summary.h"
+#include "wave.h"
+
+struct plan_driver *plan_find_driver(
+	struct plan_driver *drivers, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (streq(drivers[i].driver->name, name))
+			return &drivers[i];
+	return NULL;
+}
+
+/* ---- the hash of what an AcceleratorNode should hold ---- */
+
+static uint64_t hash_assign(const struct view *v, const struct view_assign *s)
+{
+	uint64_t h = JHASH_OBJECT;
+
+	jhash_member(&h, "name", jhash_str(s->name));
+	jhash_member(&h, "generation", jhash_int(s->generation));
+	if (s->proceed)
+		jhash_member(&h, "proceedGeneration", jhash_int(s->proceed));
+	if (s->unload)
+		jhash_member(&h, "unload", jhash_bool(true));
+	for (size_t i = 0; i < v->n_drivers; i++)
+		if (streq(v->drivers[i]->name, s->name))
+			jhash_member(&h, "spec", v->drivers[i]->spec_hash);
+	return jhash_end(h);
+}
+
+static uint64_t hash_classes(const struct view *v)
+{
+	uint64_t list = JHASH_LIST;
+
+	for (size_t i = 0; i < v->n_classes; i++) {
+		uint64_t h = JHASH_OBJECT;
+
+		if (!v->classes[i]->has_spec)
+			continue;
+		jhash_member(&h, "name", jhash_str(v->classes[i]->name));
+		jhash_member(&h, "spec", v->classes[i]->spec_hash);
+		jhash_item(&list, jhash_end(h));
+	}
+	return jhash_end(list);
+}
+
+static uint64_t hash_upgrade(const struct view_upgrade *up)
+{
+	uint64_t h = JHASH_OBJECT;
+
+	jhash_member(&h, "state", jhash_str(api_upgrade_state_names[up->state]));
+	jhash_member(&h, "since", jhash_int(up->since));
+	jhash_member(&h, "target", jhash_str(up->target));
+	if (*up->reason)
+		jhash_member(&h, "reason", jhash_str(up->reason));
+	if (*up->message)
+		jhash_member(&h, "message", jhash_str(up->message));
+	return jhash_end(h);
+}
+
+uint64_t plan_hash(const struct view *v, const struct list *assigns,
+	const struct view_upgrade *up, const char *selectors, const char *before)
+{
+	uint64_t h = JHASH_OBJECT, list = JHASH_LIST;
+
+	for (size_t i = 0; i < assigns->n; i++)
+		jhash_item(
+			&list, hash_assign(v, VIEW_AT(struct view_assign, *assigns, i)));
+	jhash_member(&h, "drivers", jhash_end(list));
+	jhash_member(&h, "classes", hash_classes(v));
+	if (up->state != API_UPGRADE_NONE)
+		jhash_member(&h, "upgrade", hash_upgrade(up));
+	if (*selectors)
+		jhash_member(&h, VIEW_SELECTORS, jhash_str(selectors));
+	if (*before)
+		jhash_member(&h, VIEW_BEFORE, jhash_str(before));
+	return jhash_end(h);
+}
+
+/* ---- one node ---- */
+
+/* The permission to replace a module is there only while the node is drained for it. */
+static int set_permissions(struct arena *a, struct wave_node *n)
+{
+	const struct view_upgrade *up = &n->upgrade;
+	struct view_assign *copy = NULL;
+
+	for (size_t i = 0; i < n->assigns.n; i++) {
+		const struct view_assign *s = VIEW_AT(struct view_assign, n->assigns, i);
+		int64_t proceed = wave_may_replace(up->state) &&
+						  wave_targets(up->target, s->name,
+							  s->generation)
+					  ? s->generation
+					  : 0;
+
+		if (proceed == s->proceed)
+			continue;
+		if (!copy) {
+			copy = arena_array(a, n->assigns.n, sizeof(*copy));
+			if (!copy)
+				return -ENOMEM;
+			memcpy(copy, n->assigns.items, n->assigns.n * sizeof(*copy));
+			n->assigns.items = copy;
+		}
+		copy[i].proceed = proceed;
+	}
+	return 0;
+}
+
+static const char *print_selectors(struct arena *a, const struct list *assigns)
+{
+	char *out = arena_strdup(a, "");
+
+	for (size_t i = 0; i < assigns->n && out; i++) {
+		const struct view_assign *s = VIEW_AT(struct view_assign, *assigns, i);
+
+		out = arena_fmt(a, "%s%s%s=%016llx", out, i ? "," : "", s->name,
+			(unsigned long long)s->selector);
+	}
+	return out;
+}
+
+static const char *print_counts(struct arena *a, const struct list *counts)
+{
+	char *out = arena_strdup(a, "");
+
+	for (size_t i = 0; i < counts->n && out; i++) {
+		const struct view_count *c = VIEW_AT(struct view_count, *counts, i);
+
+		if (c->n > 0)
+			out = arena_fmt(a, "%s%s%s=%lld", out, *out ? "," : "", c->name,
+				(long long)c->n);
+	}
+	return out;
+}
+
+/* A driver whose spec nobody can read any more: its nodes cannot be written without losing it. */
+static bool is_frozen(const struct view *v, const struct list *assigns)
+{
+	for (size_t i = 0; i < assigns->n; i++)
+		for (size_t j = 0; j < v->n_drivers; j++)
+			if (!v->drivers[j]->has_spec &&
+				streq(v->drivers[j]->name,
+					VIEW_AT(struct view_assign, *assigns, i)->name))
+				return true;
+	return false;
+}
+
+static int decide(
+	struct arena *a, const struct view *v, struct wave_node *n, struct plan_node *ret)
+{
+	const struct list none = { 0 };
+	const struct list *before = n->record_before ? &n->node->allocatable
+				    : wave_is_active(n->upgrade.state) ? &n->node->before
+								       : &none;
+	int r = set_permissions(a, n);
+
+	if (r < 0)
+		return r;
+	*ret = (struct plan_node){
+		.node = n->node,
+		.assigns = n->assigns,
+		.upgrade = n->upgrade,
+		.selectors = print_selectors(a, &n->assigns),
+		.before = print_counts(a, before),
+	};
+	if (!ret->selectors || !ret->before)
+		return -ENOMEM;
+	ret->hash = plan_hash(v, &n->assigns, &n->upgrade, ret->selectors, ret->before);
+	ret->write = !n->node->has_acc || n->node->intent ||
+		     (ret->hash != n->node->spec_hash &&
+			     !(ret->hash == n->node->written_hash &&
+				     n->node->spec_hash == n->node->stored_hash));
+	if (is_frozen(v, &n->assigns))
+		ret->write = false;
+	if (ret->write)
+		return 0;
+	ret->cordon = n->cordon;
+	ret->need_pods = n->need_pods;
+	ret->evict = n->evict;
+	return 0;
+}
+
+/* What the plan keeps of a node must outlive changes of the fleet. False when memory is short. */
+static bool keep(struct arena *a, struct plan_node *p)
+{
+	struct view_assign *copy = arena_array(
+		a, p->assigns.n + 1, sizeof(struct view_assign));
+
+	p->name = arena_strdup(a, p->node->name);
+	p->upgrade.target = arena_strdup(a, p->upgrade.target);
+	p->upgrade.reason = arena_strdup(a, p->upgrade.reason);
+	p->upgrade.message = arena_strdup(a, p->upgrade.message);
+	if (!copy || !p->name || !p->upgrade.target || !p->upgrade.reason ||
+		!p->upgrade.message)
+		return false;
+	for (size_t i = 0; i < p->assigns.n; i++) {
+		copy[i] = *VIEW_AT(struct view_assign, p->assigns, i);
+		copy[i].name = arena_strdup(a, copy[i].name);
+		if (!copy[i].name)
+			return false;
+	}
+	p->assigns.items = copy;
+	return true;
+}
+
+/* ---- all ---- */
+
+static int assign_all(
+	struct arena *a, const struct view *v, struct plan *p, struct wave_node *nodes)
+{
+	for (size_t i = 0; i < v->n_nodes; i++) {
+		int r;
+
+		if (!v->nodes[i]->has_node)
+			continue;
+		r = assign_node(a, v, p->drivers, v->nodes[i], &nodes[i].assigns);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int decide_all(
+	struct arena *a, const struct view *v, struct plan *p, struct wave_node *nodes)
+{
+	for (size_t i = 0; i < v->n_nodes; i++) {
+		const struct view_node *n = v->nodes[i];
+		struct plan_node *out = &p->nodes[p->n_nodes];
+		int r;
+
+		/* Without its Node an AcceleratorNode is garbage, collected by its owner reference. */
+		if (!n->has_node || (n->is_deleting && !n->has_acc))
+			continue;
+		summary_add(p, n, &nodes[i].assigns, &nodes[i].upgrade);
+		r = decide(a, v, &nodes[i], out);
+		if (r < 0)
+			return r;
+		if (!out->write && out->cordon == PLAN_CORDON_KEEP && !out->need_pods &&
+			out->evict.n == 0)
+			continue;
+		if (!keep(a, out))
+			return -ENOMEM;
+		p->n_nodes++;
+	}
+	return 0;
+}
+
+static int allocate(struct arena *a, const struct view *v, struct plan *p,
+	struct wave_node **ret_nodes)
+{
+	p->n_drivers = v->n_drivers;
+	p->n_classes = v->n_classes;
+	p->drivers = arena_array(a, v->n_drivers + 1, sizeof(*p->drivers));
+	p->classes = arena_array(a, v->n_classes + 1, sizeof(*p->classes));
+	p->nodes = arena_array(a, v->n_nodes + 1, sizeof(*p->nodes));
+	*ret_nodes = arena_array(a, v->n_nodes + 1, sizeof(**ret_nodes));
+	if (!p->drivers || !p->classes || !p->nodes || !*ret_nodes)
+		return -ENOMEM;
+	for (size_t i = 0; i < v->n_drivers; i++)
+		p->drivers[i].driver = v->drivers[i];
+	for (size_t i = 0; i < v->n_classes; i++)
+		p->classes[i].class_ = v->classes[i];
+	return 0;
+}
+
+int plan_make(struct arena *a, const struct view *v, int64_t now, struct plan *ret)
+{
+	struct plan p = { 0 };
+	struct wave w = { .a = a, .v = v, .now = now };
+	int r = allocate(a, v, &p, &w.nodes);
+
+	if (r < 0)
+		return r;
+	w.drivers = p.drivers;
+	r = assign_all(a, v, &p, w.nodes);
+	if (r >= 0)
+		r = wave_run(&w);
+	p.wake_at = w.wake_at;
+	if (r >= 0)
+		r = decide_all(a, v, &p, w.nodes);
+	if (r >= 0)
+		r = summary_finish(a, v, &p, now);
+	if (r < 0)
+		return r;
+	*ret = p;
+	return 0;
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Projection of a node's pods, listed when its upgrade needs them. */
+#include "arena.h"
+#include "project.h"
+
+static const char *copy(struct arena *a, const char *s)
+{
+	return arena_strdup(a, view_str(s));
+}
+
+static int read_labels(struct arena *a, const struct json *labels, struct list *ret)
+{
+	struct kv *kvs = arena_array(a, json_len(labels) + 1, sizeof(*kvs));
+	const struct json *value;
+	const char *key;
+	size_t it = 0, n = 0;
+
+	if (!kvs)
+		return -ENOMEM;
+	while (json_next(labels, &it, &key, &value)) {
+		if (!json_str(value))
+			continue;
+		kvs[n].key = copy(a, key);
+		kvs[n].value = copy(a, json_str(value));
+		if (!kvs[n].key || !kvs[n].value)
+			return -ENOMEM;
+		n++;
+	}
+	*ret = (struct list){ kvs, n };
+	return 0;
+}
+
+static bool uses(const struct json *containers, const struct list *resources)
+{
+	for (size_t i = 0; i < json_len(containers); i++) {
+		const struct json *r = json_get(json_at(containers, i), "resources");
+
+		for (size_t j = 0; j < resources->n; j++) {
+			const char *name = *VIEW_AT(const char *, *resources, j);
+
+			if (json_get(json_get(r, "limits"), name) ||
+				json_get(json_get(r, "requests"), name))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The controller among the owners, or NULL. */
+static const char *owner_kind(const struct json *owners)
+{
+	for (size_t i = 0; i < json_len(owners); i++)
+		if (json_get_bool(json_at(owners, i), "controller", false))
+			return json_get_str(json_at(owners, i), "kind");
+	return NULL;
+}
+
+static bool has_empty_dir(const struct json *volumes)
+{
+	for (size_t i = 0; i < json_len(volumes); i++)
+		if (json_get(json_at(volumes, i), "emptyDir"))
+			return true;
+	return false;
+}
+
+static int read_pod(struct arena *a, const struct json *pod, const struct list *resources,
+	struct view_pod *ret)
+{
+	const struct json *meta = json_get(pod, "metadata"),
+			  *spec = json_get(pod, "spec");
+	const char *phase = view_str(json_str(json_path(pod, "status.phase")));
+	const char *owner = owner_kind(json_get(meta, "ownerReferences"));
+
+	*ret = (struct view_pod){
+		.namespace_ = copy(a, json_get_str(meta, "namespace")),
+		.name = copy(a, json_get_str(meta, "name")),
+		.uid = copy(a, json_get_str(meta, "uid")),
+		.uses_devices = uses(json_get(spec, "containers"), resources) ||
+				uses(json_get(spec, "initContainers"), resources),
+		.is_mirror = json_get_str(json_get(meta, "annotations"),
+				     "kubernetes.io/config.mirror") != NULL,
+		.has_controller = owner != NULL,
+		.is_daemon = owner && streq(owner, "DaemonSet"),
+		.has_empty_dir = has_empty_dir(json_get(spec, "volumes")),
+		.is_finished = streq(phase, "Succeeded") || streq(phase, "Failed"),
+		.is_deleting = json_get_str(meta, "deletionTimestamp") != NULL,
+	};
+	if (!ret->namespace_ || !ret->name || !ret->uid)
+		return -ENOMEM;
+	return read_labels(a, json_get(meta, "labels"), &ret->labels);
+}
+
+int project_pods(struct arena *a, const struct json *list, const struct list *resources,
+	struct view_pod **ret, size_t *ret_n)
+{
+	const struct json *items = json_get(list, "items");
+	struct view_pod *pods = arena_array(a, json_len(items) + 1, sizeof(*pods));
+
+	if (!pods)
+		return -ENOMEM;
+	for (size_t i = 0; i < json_len(items); i++) {
+		int r = read_pod(a, json_at(items, i), resources, &pods[i]);
+
+		if (r < 0)
+			return r;
+	}
+	*ret = pods;
+	*ret_n = json_len(items);
+	return 0;
+}

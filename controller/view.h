@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the controller knows of the cluster: small projections, never whole objects. The fleet
+ * (fleet.h) fills them, the plan (plan.h) only reads them; strings are the fleet's. */
+#pragma once
+
+#include "api.h"
+
+struct arena;
+
+enum { VIEW_REASON_MAX = 63 };
+
+#define VIEW_FINALIZER API_GROUP "/unload"
+/* Annotations of ours on an AcceleratorNode: the selector by which each driver was assigned, and
+ * what was allocatable before the node's upgrade. Both "name=value,name=value". */
+#define VIEW_SELECTORS API_GROUP "/selectors"
+#define VIEW_BEFORE API_GROUP "/allocatable-before"
+
+struct view_count {
+	const char *name;
+	int64_t n;
+};
+
+/* One entry of AcceleratorNode.spec.drivers. */
+struct view_assign {
+	const char *name;
+	int64_t generation, proceed;
+	uint64_t selector; /* hash of the nodeSelector that assigned it; 0: unknown */
+	bool unload;
+};
+
+/* One entry of AcceleratorNode.status.drivers. */
+struct view_driver_state {
+	const char *name, *reason;
+	int64_t generation;
+	int state; /* enum api_driver_state */
+	uint16_t devices, bound;
+};
+
+/* One driver for one kernel of AcceleratorNode.status.kernels. */
+struct view_kernel {
+	const char *release, *driver, *reason, *artifact;
+	uint32_t build_seconds;
+	uint8_t state; /* enum api_kernel_state */
+	bool running, next;
+};
+
+/* Devices of one class on one node. */
+struct view_class_devices {
+	const char *class_name;
+	uint16_t total, healthy;
+};
+
+struct view_upgrade {
+	int state; /* enum api_upgrade_state; NONE: no record */
+	int64_t since;
+	const char *target, *reason, *message; /* never NULL */
+};
+
+struct view_pod {
+	const char *namespace_, *name, *uid;
+	struct list labels; /* struct kv */
+	bool uses_devices; /* requests one of our resources */
+	bool is_mirror, is_daemon, has_controller, has_empty_dir;
+	bool is_finished; /* Succeeded or Failed */
+	bool is_deleting;
+	bool is_blocked; /* the last eviction was refused: a disruption budget */
+	int64_t retry_at; /* seconds: no eviction before */
+};
+
+/* The pods of one node, listed for one state of its upgrade. */
+struct view_pods {
+	struct arena *arena; /* what the pods live in */
+	struct view_pod *pods;
+	size_t n;
+	int64_t listed_at; /* seconds */
+	int64_t for_since; /* the record that it was listed for */
+	int for_state;
+};
+
+struct view_node {
+	const char *name;
+
+	/* from the Node */
+	bool has_node, is_ready, is_deleting, is_unschedulable;
+	bool is_cordoned; /* by us: API_NODE_CORDONED */
+	bool is_skipped; /* API_NODE_SKIP_LABEL */
+	char uid[40];
+	uint64_t version; /* resourceVersion, 0 when it is no number */
+	struct list labels; /* struct kv: only the keys that selectors use */
+	struct list allocatable; /* struct view_count: only resources of classes */
+
+	/* from the AcceleratorNode */
+	bool has_acc,
+		is_known; /* is_known: its agent has spoken, hardware means something */
+	char acc_uid[40];
+	uint64_t acc_version;
+	uint64_t spec_hash; /* jhash() of the stored spec and our annotations */
+	/* What was written last and what the server made of it: a server that prunes a field must
+	 * not be written to for ever. */
+	uint64_t written_hash, stored_hash;
+	struct list assigns; /* struct view_assign */
+	struct list states; /* struct view_driver_state */
+	struct list kernels; /* struct view_kernel */
+	struct list hardware; /* const char * */
+	struct list devices; /* struct view_class_devices */
+	struct list before; /* struct view_count: allocatable before the upgrade */
+	struct view_upgrade upgrade; /* as stored */
+
+	/* A write of the spec is under way, or its outcome is not known: the record that it carries.
+	 * Until that is settled the node's upgrade takes no step and counts as this. NULL: none. */
+	struct view_upgrade *intent;
+	struct view_pods *pods; /* NULL: not listed */
+};
+
+struct view_driver {
+	struct api_driver d; /* the last that could be parsed */
+	const char *name; /* also when it cannot be parsed */
+	const char *uid;
+	int64_t generation; /* of the object as it is now */
+	int64_t created; /* seconds */
+	int64_t deleted_at; /* seconds; 0: not being deleted */
+	bool has_spec; /* d is usable */
+	bool has_finalizer; /* VIEW_FINALIZER */
+	const char *invalid; /* why the newest spec cannot be used; NULL: it can */
+	uint64_t selector; /* hash of spec.nodeSelector, never 0 */
+	uint64_t spec_hash; /* jhash() of the spec as nodes get it */
+	struct list conditions; /* struct api_condition, as stored */
+};
+
+struct view_class {
+	struct api_class c;
+	const char *name;
+	const char *uid;
+	int64_t generation;
+	bool has_spec;
+	const char *invalid;
+	uint64_t spec_hash;
+	struct list conditions;
+};
+
+struct view {
+	struct view_driver **drivers; /* by precedence: oldest first, then by name */
+	size_t n_drivers;
+	struct view_class **classes; /* by name */
+	size_t n_classes;
+	struct view_node **nodes; /* in any order */
+	size_t n_nodes;
+	const char *own_node; /* that this process runs on, may be NULL */
+};
+
+#define VIEW_AT(type, list, i) (&((type *)(list).items)[i])
+
+static inline const char *view_str(const char *s)
+{
+	return s ? s : "";
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Properties of plan() over seeded random fleets: SEED=n replays one seed with all that happens in it,
+ * SEEDS=n runs that many. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "test/sim/sim.c"
+
+enum { SEEDS = 1000 };
+
+static uint64_t number(const char *name, uint64_t fallback)
+{
+	const char *text = getenv(name);
+
+	return text && *text ? strtoull(text, NULL, 10) : fallback;
+}
+
+static void test_properties(void **state)
+{
+	struct sim_result sum = { .broken = "" }, r;
+	uint64_t first = number("SEED", 1);
+	bool is_replay = getenv("SEED") != NULL;
+	uint64_t n = is_replay ? 1 : number("SEEDS", SEEDS);
+
+	for (uint64_t seed = first; seed < first + n; seed++) {
+		if (!sim_run(seed, is_replay, &r))
+			fail_msg("SEED=%llu: %s", (unsigned long long)seed, r.broken);
+		sum.upgrades += r.upgrades;
+		sum.failures += r.failures;
+		sum.evictions += r.evictions;
+		sum.conflicts += r.conflicts;
+		sum.offline += r.offline;
+		sum.restarts += r.restarts;
+		sum.ticks += r.ticks;
+	}
+	print_message("%llu seeds: %u ticks, %u upgrades, %u failures, %u evictions, "
+		      "%u conflicts, %u nodes lost, %u restarts\n",
+		(unsigned long long)n, sum.ticks, sum.upgrades, sum.failures,
+		sum.evictions, sum.conflicts, sum.offline, sum.restarts);
+	if (is_replay)
+		return;
+	/* a simulator in which nothing happens proves nothing */
+	assert_true(sum.upgrades > n / 2);
+	assert_true(sum.failures > n / 10);
+	assert_true(sum.evictions > n / 2);
+	assert_true(sum.conflicts > 0 && sum.offline > 0 && sum.restarts > 0);
+}
+
+/* Equal seeds, equal runs. */
+static void test_replays(void **state)
+{
+	struct sim_result x, y;
+
+	assert_true(sim_run(42, false, &x));
+	assert_true(sim_run(42, false, &y));
+	assert_memory_equal(&x, &y, sizeof(x));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_properties),
+		cmocka_unit_test(test_replays),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
