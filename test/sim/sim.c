@@ -55,7 +55,7 @@ struct machine {
 };
 
 struct node {
-	char name[16];
+	char name[24];
 	struct acc acc;
 	struct object obj;
 	struct machine m;
@@ -77,11 +77,11 @@ struct node {
 	const char *hardware;
 	struct view_pods pods_seen;
 	struct view_pod pod_records[PODS_MAX];
-	char pod_names[PODS_MAX][8];
+	char pod_names[PODS_MAX][24];
 };
 
 struct driver {
-	char name[16];
+	char name[24];
 	struct view_driver v;
 	struct api_device_match match;
 	struct kv selector;
