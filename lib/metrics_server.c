@@ -275,6 +275,17 @@ static int bind_tcp(struct metrics_server *s, const struct addrinfo *ai)
 	return 0;
 }
 
+/* getaddrinfo() takes 70000 for 4464. */
+static bool is_port(const char *s)
+{
+	unsigned long v = 0;
+	size_t n = strspn(s, "0123456789");
+
+	for (size_t i = 0; i < n && i < 6; i++)
+		v = v * 10 + (unsigned long)(s[i] - '0');
+	return n > 0 && n < 6 && !s[n] && v <= UINT16_MAX;
+}
+
 /* "host:port", "[v6]:port" or ":port"; names are not looked up, but for "localhost". */
 static int listen_tcp(struct metrics_server *s, const char *address, struct err *e)
 {
@@ -287,7 +298,7 @@ static int listen_tcp(struct metrics_server *s, const char *address, struct err 
 	const char *one[] = { host, NULL };
 	int r = -EINVAL;
 
-	if (!colon || !colon[1] || n >= sizeof(host))
+	if (!colon || !is_port(colon + 1) || n >= sizeof(host))
 		return err_set(
 			e, -EINVAL, "'%s': neither host:port nor unix:/path", address);
 	if (n >= 2 && address[0] == '[' && address[n - 1] == ']')
