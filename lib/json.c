@@ -123,6 +123,12 @@ const struct json *json_get(const struct json *obj, const char *key)
 	return json_object_object_get_ex(jo(obj), key, &v) ? js(v) : NULL;
 }
 
+bool json_has(const struct json *obj, const char *key)
+{
+	return json_type(obj) == JSON_OBJECT &&
+	       json_object_object_get_ex(jo(obj), key, NULL);
+}
+
 const struct json *json_path(const struct json *obj, const char *dotted)
 {
 	char key[JSON_KEY_MAX];

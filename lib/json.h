@@ -39,6 +39,7 @@ void json_set_line(struct json *j, unsigned line);
 /* Reading. Never converts: a wrong type gives NULL / -EINVAL. Strings with an inner zero byte are refused. */
 const struct json *json_get(const struct json *obj,
 	const char *key); /* NULL: absent, null or not an object */
+bool json_has(const struct json *obj, const char *key); /* also when it is null */
 const struct json *json_path(
 	const struct json *obj, const char *dotted); /* "status.nodeInfo.bootID" */
 const char *json_str(const struct json *j); /* NULL when it is not a string */
