@@ -44,12 +44,15 @@ struct dkms {
 /* What dkms_parse() must know of the kernel. */
 struct dkms_kernel {
 	const char *release, *arch; /* "6.1.0-56-amd64", "x86_64" */
+	const char *source_dir; /* $kernel_source_dir, as the sandbox sees it */
 	const char *config; /* text of the kernel's configuration, may be NULL */
 	unsigned jobs;
 };
 
-/* The bash script that evaluates ./dkms.conf and writes the records to the file in $1. Its variables
- * come through the environment, see dkms_env(). */
+#define DKMS_TREE "/var/lib/dkms" /* $dkms_tree, as the sandbox sees it */
+
+/* The bash script that evaluates ./dkms.conf and writes the records to the file $1. The variables
+ * kernelver, arch, kernel_source_dir, dkms_tree and source_tree come through the environment. */
 extern const char dkms_script[];
 
 /* Pure. Everything in @ret lies in @a. REASON_NOT_FOR_THIS_KERNEL (-ENOTSUP) when a BUILD_EXCLUSIVE_

@@ -24,7 +24,8 @@ struct elf {
 	size_t elf_len; /* without the signature */
 	const char *name, *vermagic, *srcversion, *version,
 		*depends; /* NULL when absent */
-	struct list modinfo; /* struct kv, in file order */
+	struct list
+		modinfo; /* struct kv in file order; the key ends at its '=': see elf_modinfo() */
 	struct list firmware; /* const char * */
 	struct list
 		imports; /* struct elf_symbol: undefined symbols with the CRC wanted of each */

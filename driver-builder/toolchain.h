@@ -20,7 +20,9 @@ int toolchain_parse_text(const char *text, bool *ret_is_clang, unsigned *ret_maj
 
 /* Chooses by CONFIG_CC_VERSION_TEXT of @k: cc-MAJOR, else a plain cc of the same major. @which SELF:
  * the tools of our own root, HOST: those of @root. Runs the compiler once, in a sandbox, for its
- * version. REASON_COMPILER_MISSING (nothing of that family, or no make), REASON_COMPILER_MISMATCH
+ * version; @scratch is an empty folder for it. REASON_COMPILER_MISSING (nothing of that family, or no make), REASON_COMPILER_MISMATCH
  * (only another major), REASON_HEADERS_MISSING, REASON_SANDBOX_UNAVAILABLE. */
 int toolchain_find(const struct kernel *k, int which, const char *root,
-	struct toolchain *ret, struct err *e) _must_check_;
+	const char *scratch, struct toolchain *ret, struct err *e) _must_check_;
+/* Whether the tools of @root have @program in one of their PATH folders. */
+bool toolchain_has(const char *root, const char *program);
