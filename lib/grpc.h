@@ -123,6 +123,8 @@ void grpc_server_free(struct grpc_server *s);
 DEFINE_CLEANUP(struct grpc_server, grpc_server_free)
 /* Is our socket still at its path? */
 bool grpc_server_is_there(const struct grpc_server *s);
+/* Listens again at its path, after the socket was deleted; open connections stay. */
+int grpc_server_rebind(struct grpc_server *s, struct err *e) _must_check_;
 /* No new connections, socket unlinked, GOAWAY to all; what is queued is still sent. */
 void grpc_server_drain(struct grpc_server *s);
 /* Open connections. */

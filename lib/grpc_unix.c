@@ -289,6 +289,17 @@ static int listen_at(struct grpc_server *s, const char *path, struct err *e)
 	return 0;
 }
 
+/* Listens at @path and lets the loop tell of connections. */
+static int start_listening(struct grpc_server *s, const char *path, struct err *e)
+{
+	int r = listen_at(s, path, e);
+
+	if (r < 0)
+		return r;
+	r = loop_io(s->loop, s->fd, EPOLLIN, on_accept, s, &s->source);
+	return r < 0 ? err_errno(e, r, "'%s'", path) : 0;
+}
+
 int grpc_server_new(struct loop *l, const char *path, const struct grpc_method *methods,
 	void *user, struct grpc_server **ret, struct err *e)
 {
@@ -301,14 +312,12 @@ int grpc_server_new(struct loop *l, const char *path, const struct grpc_method *
 	s->methods = methods;
 	s->user = user;
 	s->fd = -1;
-	r = listen_at(s, path, e);
-	if (r < 0)
-		return r;
-	r = loop_io(l, s->fd, EPOLLIN, on_accept, s, &s->source);
-	if (r == 0)
-		r = loop_timer(l, UINT64_MAX, on_pause_over, s, &s->pause);
+	r = loop_timer(l, UINT64_MAX, on_pause_over, s, &s->pause);
 	if (r < 0)
 		return err_errno(e, r, "'%s'", path);
+	r = start_listening(s, path, e);
+	if (r < 0)
+		return r;
 	*ret = TAKE(s);
 	return 0;
 }
@@ -326,16 +335,27 @@ static void stop_listening(struct grpc_server *s)
 	if (grpc_server_is_there(s))
 		(void)unlink(s->path);
 	loop_source_free(TAKE(s->source));
-	loop_source_free(TAKE(s->pause));
+	loop_timer_set(s->pause, UINT64_MAX);
 	closep(&s->fd);
 	s->fd = -1;
+}
+
+int grpc_server_rebind(struct grpc_server *s, struct err *e)
+{
+	char path[sizeof(s->path)];
+
+	memcpy(path, s->path, sizeof(path));
+	stop_listening(s);
+	return start_listening(s, path, e);
 }
 
 void grpc_server_free(struct grpc_server *s)
 {
 	if (!s)
 		return;
-	stop_listening(s);
+	if (s->pause)
+		stop_listening(s);
+	loop_source_free(s->pause);
 	while (s->peers)
 		peer_free(s->peers);
 	free(s);

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims, judgements and resources of one refresh. */
+#include "snapshot.h"
+
+#include <stdio.h>
+
+#include "file.h"
+
+struct build {
+	const struct snapshot_options *o;
+	const struct classes *classes;
+	struct inventory *inv;
+	struct snapshot *s;
+};
+
+/* ---- who claims it ---- */
+static const struct api_class *choose(
+	struct build *b, struct device *d, const struct api_class **ret_rival)
+{
+	const struct api_class *yes = NULL, *unbound = NULL, *before = NULL;
+
+	*ret_rival = NULL;
+	for (size_t i = 0; i < classes_len(b->classes); i++) {
+		const struct api_class *c = classes_at(b->classes, i);
+		enum class_match m = class_match(c, b->inv, d);
+
+		if (d->class_name && streq(d->class_name, c->meta.name))
+			before = c; /* also when another driver is bound now */
+		if (m == CLASS_YES && !yes)
+			yes = c;
+		else if (m == CLASS_YES && !*ret_rival)
+			*ret_rival = c;
+		else if (m == CLASS_UNBOUND && !unbound)
+			unbound = c;
+	}
+	if (yes)
+		return yes;
+	return before ? before : unbound;
+}
+
+/* ---- its device nodes ---- */
+static bool node_exists(const struct build *b, const char *path)
+{
+	char full[1024];
+
+	return path_join(full, sizeof(full), *b->o->root ? b->o->root : "/", path,
+		       NULL) == 0 &&
+	       file_exists(full);
+}
+
+static int add_node(struct build *b, struct claim *c, const char *path, const char *link,
+	const char *permissions)
+{
+	struct claim_node *n = &c->nodes[c->n_nodes];
+
+	n->path = arena_strdup(b->s->arena, path);
+	n->link = link ? link : n->path;
+	n->permissions = str_empty(permissions) ? "rw" : permissions;
+	if (!n->path || !n->link)
+		return -ENOMEM;
+	c->n_nodes++;
+	return 0;
+}
+
+/* All nodes of the device in one subsystem; *ret_n says how many are there. */
+static int add_subsystem(struct build *b, struct claim *c,
+	const struct api_device_node *want, size_t *ret_n)
+{
+	struct device *d = c->device;
+	size_t n = 0;
+	int r;
+
+	for (size_t i = 0; i < d->n_nodes; i++) {
+		const char *link;
+
+		if (!streq(d->nodes[i].subsystem, want->subsystem) ||
+			!node_exists(b, d->nodes[i].path))
+			continue;
+		link = arena_fmt(b->s->arena, "%s/dev/%s/%s-%zu", b->o->run, d->id,
+			want->subsystem, n);
+		r = link ? add_node(b, c, d->nodes[i].path, link, want->permissions)
+			 : -ENOMEM;
+		if (r < 0)
+			return r;
+		n++;
+	}
+	*ret_n = n;
+	return 0;
+}
+
+/* Finds what the class asks for; *ret_missing is the first that is not there. */
+static int resolve_nodes(struct build *b, struct claim *c, const char **ret_missing)
+{
+	const struct api_device_node *want = c->class_->spec.device_nodes.items;
+	size_t n = c->class_->spec.device_nodes.n;
+	int r;
+
+	r = inventory_nodes(b->inv, c->device);
+	if (r < 0)
+		return r;
+	c->nodes = arena_array(
+		b->s->arena, n * (c->device->n_nodes + 1) + 1, sizeof(*c->nodes));
+	if (!c->nodes)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		size_t found = 0;
+
+		if (!str_empty(want[i].subsystem)) {
+			r = add_subsystem(b, c, &want[i], &found);
+		} else if (node_exists(b, want[i].path)) {
+			r = add_node(b, c, want[i].path, NULL, want[i].permissions);
+			found = 1;
+		}
+		if (r < 0)
+			return r;
+		if (!found && !*ret_missing)
+			*ret_missing = str_empty(want[i].subsystem) ? want[i].path
+								    : want[i].subsystem;
+	}
+	c->has_nodes = !*ret_missing;
+	return 0;
+}
+
+/* The driver that the class wants for this device: of the first match that would take it. */
+static const char *wanted_driver(const struct claim *c)
+{
+	const struct api_device_match *m = c->class_->spec.match.items;
+
+	for (size_t i = 0; i < c->class_->spec.match.n; i++)
+		if (!str_empty(m[i].driver) &&
+			(str_empty(m[i].vendor) ||
+				strcasecmp(m[i].vendor, c->device->vendor) == 0) &&
+			(str_empty(m[i].device) ||
+				strcasecmp(m[i].device, c->device->device) == 0))
+			return m[i].driver;
+	return "";
+}
+
+static int judge(struct build *b, struct claim *c)
+{
+	struct health_facts f = { .device = c->device, .class_ = c->class_ };
+	char text[256];
+	int r;
+
+	r = resolve_nodes(b, c, &f.missing_node);
+	if (r < 0)
+		return r;
+	f.answers = inventory_answers(b->inv, c->device);
+	/* A full match says that the driver is right, whichever entry of the list took it. */
+	f.driver = class_match(c->class_, b->inv, c->device) == CLASS_YES
+			   ? c->device->driver
+			   : wanted_driver(c);
+	c->health = health_judge(&f, &c->reason, text, sizeof(text));
+	c->text = arena_strdup(b->s->arena, text);
+	return c->text ? 0 : -ENOMEM;
+}
+
+static int claim_device(struct build *b, struct device *d)
+{
+	struct claim *c = &b->s->claims[b->s->n_claims];
+	const struct api_class *rival, *class_ = choose(b, d, &rival);
+	char *name;
+
+	if (!class_) {
+		d->is_held = false;
+		free(TAKE(d->class_name));
+		return 0;
+	}
+	if (!d->class_name || !streq(d->class_name, class_->meta.name)) {
+		name = strdup(class_->meta.name);
+		if (!name)
+			return -ENOMEM;
+		free(d->class_name);
+		d->class_name = name;
+	}
+	d->is_held = true;
+	c->device = d;
+	c->class_ = class_;
+	c->rival = rival;
+	b->s->n_claims++;
+	return judge(b, c);
+}
+
+/* ---- resources ---- */
+/* 0 for a class whose devices somebody else hands out. */
+static size_t units_of(const struct claim *c)
+{
+	const struct api_class_spec *s = &c->class_->spec;
+
+	if (!s->sharing.present)
+		return 1;
+	switch (s->sharing.strategy) {
+	case API_SHARING_EXTERNAL:
+		return 0;
+	case API_SHARING_TIMESLICE:
+		return (size_t)MAX(1, MIN(s->sharing.time_slice.replicas, REPLICAS_MAX));
+	default:
+		return 1;
+	}
+}
+
+static bool is_replicated(const struct claim *c)
+{
+	return c->class_->spec.sharing.present &&
+	       c->class_->spec.sharing.strategy == API_SHARING_TIMESLICE;
+}
+
+static struct resource_view *view_of(struct snapshot *s, const char *name)
+{
+	for (size_t i = 0; i < s->n_resources; i++)
+		if (streq(s->resources[i].name, name))
+			return &s->resources[i];
+	return NULL;
+}
+
+static int add_units(struct build *b, struct resource_view *v, const struct claim *c)
+{
+	for (size_t k = 0, n = units_of(c); k < n; k++) {
+		struct unit *u = &v->units[v->n_units];
+
+		u->claim = c;
+		u->id = is_replicated(c)
+				? arena_fmt(b->s->arena, "%s::%zu", c->device->id, k)
+				: c->device->id;
+		if (!u->id)
+			return -ENOMEM;
+		v->n_units++;
+	}
+	return 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	return strcmp(((const struct unit *)a)->id, ((const struct unit *)b)->id);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct resource_view *)a)->name,
+		((const struct resource_view *)b)->name);
+}
+
+static void finish_view(struct resource_view *v)
+{
+	bool has = false, has_not = false;
+
+	qsort(v->units, v->n_units, sizeof(v->units[0]), by_id);
+	for (size_t i = 0; i < v->n_units; i++) {
+		has |= v->units[i].claim->device->numa_node >= 0;
+		has_not |= v->units[i].claim->device->numa_node < 0;
+	}
+	v->is_mixed = has && has_not;
+}
+
+static int group(struct build *b)
+{
+	struct snapshot *s = b->s;
+	int r;
+
+	s->resources = arena_array(s->arena, s->n_claims + 1, sizeof(*s->resources));
+	if (!s->resources)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n_claims; i++) {
+		const char *name = s->claims[i].class_->spec.resource_name;
+		size_t total = 0;
+		struct resource_view *v;
+
+		if (units_of(&s->claims[i]) == 0 || view_of(s, name))
+			continue;
+		for (size_t k = i; k < s->n_claims; k++)
+			if (streq(s->claims[k].class_->spec.resource_name, name))
+				total += units_of(&s->claims[k]);
+		v = &s->resources[s->n_resources];
+		v->name = name;
+		v->units = arena_array(s->arena, total, sizeof(*v->units));
+		if (!v->units)
+			return -ENOMEM;
+		s->n_resources++;
+		for (size_t k = i; k < s->n_claims; k++) {
+			if (!streq(s->claims[k].class_->spec.resource_name, name))
+				continue;
+			r = add_units(b, v, &s->claims[k]);
+			if (r < 0)
+				return r;
+		}
+		finish_view(v);
+	}
+	qsort(s->resources, s->n_resources, sizeof(s->resources[0]), by_name);
+	return 0;
+}
+
+int snapshot_new(const struct snapshot_options *o, const struct classes *classes,
+	struct inventory *inv, struct snapshot **ret, struct err *e)
+{
+	CLEANUP(snapshot_freep) struct snapshot *s = calloc(1, sizeof(*s));
+	struct build b = { o, classes, inv, s };
+	size_t n = inventory_len(inv);
+	int r = 0;
+
+	if (!s)
+		return err_errno(e, -ENOMEM, "snapshot");
+	s->arena = arena_new(SNAPSHOT_BYTES_MAX);
+	if (!s->arena)
+		return err_errno(e, -ENOMEM, "snapshot");
+	s->claims = arena_array(s->arena, n + 1, sizeof(*s->claims));
+	if (!s->claims)
+		return err_errno(e, -ENOMEM, "snapshot");
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = claim_device(&b, inventory_at(inv, i));
+	if (r == 0)
+		r = group(&b);
+	if (r < 0)
+		return err_errno(e, r, "snapshot");
+	*ret = TAKE(s);
+	return 0;
+}
+
+void snapshot_free(struct snapshot *s)
+{
+	if (!s)
+		return;
+	arena_free(s->arena);
+	free(s);
+}
+
+const struct resource_view *snapshot_resource(const struct snapshot *s, const char *name)
+{
+	return view_of((struct snapshot *)s, name);
+}
+
+const struct unit *resource_unit(const struct resource_view *r, const char *id)
+{
+	const struct unit key = { .id = id };
+
+	return bsearch(&key, r->units, r->n_units, sizeof(r->units[0]), by_id);
+}
+
+bool claim_is_healthy(const struct claim *c)
+{
+	return c->health == HEALTH_HEALTHY || c->health == HEALTH_SUSPECT;
+}
