@@ -47,7 +47,6 @@ struct plan_module {
 	const char *srcversion; /* of the loaded one; NULL: the kernel does not say */
 	const char *
 		wanted_srcversion; /* of the artifact for the running kernel; NULL: unknown */
-	size_t rivals; /* modules that it replaces and that are loaded */
 };
 
 struct plan_driver {

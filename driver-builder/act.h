@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the agent is made of, and how it carries a plan out. agent.c and act.c only. */
+#pragma once
+
+#include "agent.h"
+#include "build.h"
+#include "cluster.h"
+#include "metrics.h"
+#include "notify.h"
+#include "observe.h"
+#include "work.h"
+
+struct agent {
+	const struct agent_options *o;
+	struct loop *loop;
+	struct memory memory;
+	struct arena *arena; /* of one reconcile */
+	struct manifests *manifests; /* standalone */
+	struct cluster *cluster;
+	struct json *node; /* cluster: the last good AcceleratorNode */
+	struct err node_error; /* why the newest one could not be used; code 0: it can */
+	struct notify *notify;
+	struct metrics *metrics;
+	struct metrics_server *server;
+	struct loop_source *timer, *watch; /* next look; inotify */
+	uint64_t look_at_us;
+	int inotify_fd;
+	struct json *status; /* as last made */
+	char *said_errors; /* manifest errors that were logged */
+	bool is_ready, is_cleaned;
+
+	struct build *build;
+	int64_t build_generation;
+
+	/* The one step (load, install, …) that runs in a worker. */
+	struct work *work;
+	struct {
+		enum plan_verb verb;
+		char driver[256], version[128], kernel[KERNEL_RELEASE_MAX], boot_id[64];
+		char key[DIGEST_HEX + 1];
+		int64_t generation;
+		uint64_t start_us;
+		struct stage *
+			stage; /* points into the reconcile's arena: for the worker only */
+	} step;
+};
+
+/* Starts what @p asks for: at most one step and one build at a time. */
+void act(struct agent *a, const struct seen *s, const struct plan *p);
+/* Looks again after @delay_us, or sooner when that was asked for. */
+void agent_look(struct agent *a, uint64_t delay_us);
+/* Logs, and tells the cluster as an Event. */
+void agent_say(struct agent *a, bool is_good, const char *event, const char *driver,
+	const char *kernel, enum reason reason, const char *message);

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+/* `build` and `verify`: one source or some module files, one kernel, no agent. */
+#include <limits.h>
+#include <stdio.h>
+
+#include "build.h"
+#include "cli.h"
+#include "file.h"
+#include "verify.h"
+
+static void kernels_donep(struct kernels *k)
+{
+	kernels_done(k);
+}
+
+static int find_kernel(const struct env *env, const char *release, struct kernels *ks,
+	const struct kernel **ret, struct err *e)
+{
+	int r = kernels_scan(env->root, ks, e);
+
+	if (r < 0)
+		return r;
+	*ret = kernels_find(ks, release);
+	if (!*ret)
+		return err_reason(e, -ENOENT, REASON_HEADERS_MISSING,
+			"kernel '%s' is not installed below '%s'", release, env->root);
+	return 0;
+}
+
+static bool need(const char *command, const char *option, const char *value)
+{
+	if (value)
+		return true;
+	(void)fprintf(stderr, "farrier-driver-builder %s: --%s is needed (see --help)\n",
+		command, option);
+	return false;
+}
+
+/* Copies the modules of the artifact to @out. */
+static int copy_out(
+	const struct env *env, const char *key, const char *out, struct err *e)
+{
+	struct artifact a = { 0 };
+	char from[PATH_MAX], to[PATH_MAX], file[NAME_MAX];
+	int r = store_get(env->state, key, &a, e);
+
+	if (r == 0)
+		r = dir_make(out, 0755, e);
+	for (size_t i = 0; r == 0 && i < a.modules_n; i++) {
+		(void)snprintf(file, sizeof(file), "%s.ko", a.modules[i].name);
+		r = path_join(from, sizeof(from), a.dir, a.modules[i].file, NULL);
+		if (r == 0)
+			r = path_join(to, sizeof(to), out, file, NULL);
+		if (r == 0)
+			r = file_copy(from, to, 0644, e);
+	}
+	artifact_done(&a);
+	return r;
+}
+
+static struct json *result_json(const struct build_result *res)
+{
+	CLEANUP(json_freep) struct json *j = json_new_object();
+	struct json *modules = json_new_array(), *warnings = json_new_array();
+	int r = j && modules && warnings ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < res->modules_n; i++)
+		r = json_add(modules, json_new_str(res->modules[i]));
+	for (size_t i = 0; r == 0 && i < res->warnings_n; i++)
+		r = json_add(warnings, json_new_str(res->warnings[i]));
+	if (r < 0) {
+		json_free(modules);
+		json_free(warnings);
+		return NULL;
+	}
+	r = json_set(j, "modules", modules);
+	if (r < 0) {
+		json_free(warnings);
+		return NULL;
+	}
+	if (json_set(j, "warnings", warnings) < 0 ||
+		json_set_str(j, "key", res->key) < 0 ||
+		json_set_bool(j, "reused", res->is_reused) < 0 ||
+		json_set_int(j, "tookMilliseconds", (int64_t)(res->took_us / 1000)) < 0 ||
+		json_set_str(j, "log", res->log) < 0 ||
+		json_set_str(j, "reason", reason_name(res->err.reason)) < 0 ||
+		json_set_str(j, "error", res->err.text) < 0 ||
+		json_set_str(j, "remedy", reason_remedy(res->err.reason)) < 0)
+		return NULL;
+	return TAKE(j);
+}
+
+static int print_result(const struct cli *c, const struct build_result *res)
+{
+	CLEANUP(json_freep) struct json *j = result_json(res);
+	struct buf b CLEANUP(buf_done);
+
+	buf_init(&b, 64 << 10);
+	if (!j)
+		return CLI_FAILED;
+	if (res->err.code < 0 && !c->is_json) {
+		int r = cli_fail(c, &res->err);
+
+		if (*res->log)
+			(void)fprintf(stderr, "log: %s\n", res->log);
+		return r;
+	}
+	(void)buf_fmt(&b, "%s in %.1f s: artifact %s\n",
+		res->is_reused ? "reused" : "built",
+		(double)res->took_us / (double)USEC_PER_SEC, res->key);
+	for (size_t i = 0; i < res->modules_n; i++)
+		(void)buf_fmt(&b, "  %s\n", res->modules[i]);
+	for (size_t i = 0; i < res->warnings_n; i++)
+		(void)buf_fmt(&b, "warning: %s\n", res->warnings[i]);
+	if (cli_print(c, j, buf_cstr(&b)) != CLI_DONE || res->err.code < 0)
+		return CLI_FAILED;
+	return CLI_DONE;
+}
+
+int cli_build(struct cli *c, int argc, char **argv)
+{
+	struct kernels ks CLEANUP(kernels_donep) = { NULL, 0 };
+	const char *source = NULL, *kernel = NULL, *out = NULL, *name = "command-line";
+	const struct cli_option own[] = {
+		{ "source", "DIR", &source, "the driver's source tree" },
+		{ "kernel", "RELEASE", &kernel, "as in /lib/modules" },
+		{ "out", "DIR", &out, "copy the modules there too" },
+		{ "name", "NAME", &name, "the driver's name in the artifact" },
+		{ NULL },
+	};
+	static struct build_result res; /* large */
+	struct api_driver_spec spec = { .version = "" };
+	struct build_request q = { .source_root = "/", .spec = &spec, .log_fd = -1 };
+	char real[PATH_MAX];
+	struct err e = { 0 };
+	int r;
+
+	if (!cli_parse(c, cli_find("build"), own, argc, argv, 0, 0))
+		return cli_early(c);
+	if (!need("build", "source", source) || !need("build", "kernel", kernel))
+		return CLI_USAGE;
+	if (!realpath(source, real)) {
+		(void)err_reason(&e, -errno, REASON_SOURCE_MISSING, "'%s': %s", source,
+			strerror(errno));
+		return cli_fail(c, &e);
+	}
+	if (find_kernel(&c->env, kernel, &ks, &q.kernel, &e) < 0 ||
+		dir_make(c->env.state, 0755, &e) < 0)
+		return cli_fail(c, &e);
+	spec.source.type = API_SOURCE_HOST;
+	spec.source.host.present = true;
+	spec.source.host.path = real;
+	spec.build.prebuild = true;
+	spec.build.timeout_seconds = 1800;
+	spec.build.memory = "2Gi";
+	q.root = c->env.root;
+	q.state = c->env.state;
+	q.driver = name;
+	r = build_run(&q, &res, &e);
+	if (r == 0 && out && copy_out(&c->env, res.key, out, &e) < 0)
+		return cli_fail(c, &e);
+	return print_result(c, &res);
+}
+
+static struct json *report_json(
+	const char *path, const struct verify_report *v, const struct err *e)
+{
+	CLEANUP(json_freep) struct json *j = json_new_object();
+	struct json *warnings = json_new_array();
+	int r = j && warnings ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < v->warnings_n; i++)
+		r = json_add(warnings, json_new_str(v->warnings[i]));
+	if (r < 0) {
+		json_free(warnings);
+		return NULL;
+	}
+	if (json_set(j, "warnings", warnings) < 0 || json_set_str(j, "file", path) < 0 ||
+		json_set_bool(j, "ok", e->code == 0) < 0 ||
+		json_set_str(j, "name", v->name) < 0 ||
+		json_set_str(j, "vermagic", v->vermagic) < 0 ||
+		json_set_str(j, "srcversion", v->srcversion) < 0 ||
+		json_set_int(j, "symbols", (int64_t)v->symbols) < 0 ||
+		json_set_bool(j, "signed", v->is_signed) < 0 ||
+		json_set_str(j, "reason", reason_name(e->reason)) < 0 ||
+		json_set_str(j, "error", e->text) < 0)
+		return NULL;
+	return TAKE(j);
+}
+
+static int print_reports(
+	const struct cli *c, const struct verify_report *v, int r, const struct err *e)
+{
+	CLEANUP(json_freep) struct json *list = json_new_array();
+	static const struct err none;
+	struct buf b CLEANUP(buf_done);
+
+	buf_init(&b, 1 << 20);
+	/* verify_files() stops at the first refusal: the last one with a name, or none. */
+	for (int i = 0; list && i < c->n_args; i++) {
+		if (r < 0 && !*v[i].name)
+			continue;
+		if (r == 0)
+			(void)buf_fmt(&b, "%s: ok, %zu symbols proved%s\n", c->args[i],
+				v[i].symbols, v[i].is_signed ? ", signed" : "");
+		for (size_t k = 0; k < v[i].warnings_n; k++)
+			(void)buf_fmt(
+				&b, "%s: warning: %s\n", c->args[i], v[i].warnings[k]);
+		if (r == 0 && json_add(list, report_json(c->args[i], &v[i], &none)) < 0)
+			return CLI_FAILED;
+	}
+	if (r < 0)
+		return cli_fail(c, e);
+	return cli_print(c, list, buf_cstr(&b));
+}
+
+int cli_verify(struct cli *c, int argc, char **argv)
+{
+	struct kernels ks CLEANUP(kernels_donep) = { NULL, 0 };
+	CLEANUP(verify_kernel_freep) struct verify_kernel *v = NULL;
+	CLEANUP(freep) struct verify_report *reports = NULL;
+	const char *kernel = NULL;
+	const struct cli_option own[] = {
+		{ "kernel", "RELEASE", &kernel, "as in /lib/modules" },
+		{ NULL },
+	};
+	const struct kernel *k;
+	struct err e = { 0 };
+	int r;
+
+	if (!cli_parse(c, cli_find("verify"), own, argc, argv, 1, -1))
+		return cli_early(c);
+	if (!need("verify", "kernel", kernel))
+		return CLI_USAGE;
+	reports = calloc((size_t)c->n_args, sizeof(*reports));
+	if (!reports)
+		return CLI_FAILED;
+	if (find_kernel(&c->env, kernel, &ks, &k, &e) < 0 ||
+		verify_kernel_open(k, c->env.root, &v, &e) < 0)
+		return cli_fail(c, &e);
+	r = verify_files(v, (const char *const *)c->args, (size_t)c->n_args, reports, &e);
+	return print_reports(c, reports, r, &e);
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the agent remembers over restarts: which artifact each driver has for each kernel, which
+ * builds failed and when they are tried again (STATE/builds.json), and what was loaded last
+ * (STATE/loaded.json). Losing either costs a look into the store, never a driver. */
+#pragma once
+
+#include "digest.h"
+#include "err.h"
+#include "field.h"
+
+enum { RECORDS_BYTES_MAX = 4 << 20, RECORDS_MAX = 10000 };
+
+/* What a build was made from, told cheaply (no content is read). "" where it is not known. */
+struct print {
+	char spec[DIGEST_HEX + 1], source[DIGEST_HEX + 1], headers[DIGEST_HEX + 1];
+};
+
+struct record { /* one driver for one kernel */
+	char driver[256], kernel[65];
+	struct print print;
+	char key[DIGEST_HEX + 1]; /* "" when unknown */
+	int64_t build_seconds;
+	enum reason reason; /* REASON_NONE: succeeded */
+	char message[ERR_TEXT_MAX];
+	uint64_t at_us, retry_us; /* wall time */
+	int64_t attempts; /* failures in a row */
+};
+
+struct note { /* what is loaded or was loaded last */
+	char driver[256], key[DIGEST_HEX + 1], version[128], kernel[65], boot_id[64];
+};
+
+struct records;
+int records_new(struct records **ret) _must_check_;
+void records_free(struct records *r);
+DEFINE_CLEANUP(struct records, records_free)
+
+/* A file that is absent is empty; a damaged one is empty too, and -EBADMSG says so once. */
+int records_read(struct records *r, const char *state, struct err *e) _must_check_;
+/* Writes what changed. */
+int records_write(const struct records *r, const char *state, struct err *e) _must_check_;
+
+/* NULL when there is none. Valid until the next change. */
+const struct record *records_get(
+	const struct records *r, const char *driver, const char *kernel);
+int records_set(struct records *r, const struct record *rec) _must_check_;
+/* True when @rec speaks of what is there now. A part that cannot be seen any more (source or headers
+ * gone from the host) does not contradict it: the artifact is on the disk. */
+bool records_is_current(const struct record *rec, const struct print *now);
+/* Forgets kernels for which @is_wanted says no. */
+void records_prune(
+	struct records *r, bool (*is_wanted)(const char *kernel, void *user), void *user);
+
+const struct note *records_note(const struct records *r, const char *driver);
+int records_set_note(struct records *r, const struct note *n) _must_check_;
+
+/* All keys that records and notes name (const char *, borrowed until the next change). */
+int records_keys(const struct records *r, struct arena *a, struct list *ret) _must_check_;
