@@ -145,15 +145,14 @@ check_shell() {
 }
 
 tidy_one() { # tidy_one FILE: prints findings, from the cache when nothing it reads has changed
-	local f=$1 key out extra="-include hack/lint/analyzer.h"
-	[ "$f" != lib/err.c ] || extra=""
+	local f=$1 key out
 	# shellcheck disable=SC2086
-	key=$({ $TIDY --version && cat hack/lint/clang-tidy hack/lint/analyzer.h && echo "$flags" &&
+	key=$({ $TIDY --version && cat hack/lint/clang-tidy && echo "$flags" &&
 		gcc $flags -MM "$f" 2>/dev/null | sed 's/^[^:]*://; s/\\$//' | tr -s ' ' '\n' | grep . | xargs -r sha256sum; } | sha256sum | cut -d' ' -f1)
 	out=$CACHE/tidy/$key
 	if [ ! -f "$out" ]; then
 		# shellcheck disable=SC2086
-		$TIDY --quiet --config-file=hack/lint/clang-tidy "$f" -- $flags $extra -Wno-everything 2>/dev/null |
+		$TIDY --quiet --config-file=hack/lint/clang-tidy "$f" -- $flags -Wno-everything 2>/dev/null |
 			sed -nE "s|^$PWD/||; s/^([^: ]+:[0-9]+):[0-9]+: (warning|error): (.*)/\1: \3/p" | sort -u >"$out.$$"
 		mv "$out.$$" "$out"
 	fi
