@@ -131,6 +131,8 @@ static bool same(const struct view_assign *x, const struct view_assign *y)
 int assign_node(struct arena *a, const struct view *v, struct plan_driver *drivers,
 	const struct view_node *n, struct list *ret)
 {
+	/* What may be stored already counts as stored. */
+	const struct list *stored = n->intent ? &n->intent->assigns : &n->assigns;
 	struct view_assign *out;
 	bool *is_taken, is_same = true;
 	size_t k = 0;
@@ -145,7 +147,7 @@ int assign_node(struct arena *a, const struct view *v, struct plan_driver *drive
 		return -ENOMEM;
 	for (size_t i = 0; i < v->n_drivers; i++) {
 		const struct view_driver *d = v->drivers[i], *other;
-		const struct view_assign *old = find(&n->assigns, d->name);
+		const struct view_assign *old = find(stored, d->name);
 
 		/* Unreadable and never readable since we started: whoever has it keeps it. */
 		if (!d->has_spec) {
@@ -168,7 +170,7 @@ int assign_node(struct arena *a, const struct view *v, struct plan_driver *drive
 		k++;
 	}
 	*ret = (struct list){ out, k };
-	if (is_same && k == n->assigns.n)
-		*ret = n->assigns;
+	if (is_same && k == stored->n)
+		*ret = *stored;
 	return 0;
 }

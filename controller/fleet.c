@@ -13,7 +13,7 @@ struct node {
 	struct fleet *f;
 	char *name;
 	unsigned seen[FLEET_KINDS_]; /* the list that named it last */
-	struct view_upgrade intent;
+	struct view_intent intent;
 };
 
 struct driver {
@@ -55,7 +55,7 @@ static void node_free(void *value)
 
 	if (!n)
 		return;
-	(void)fleet_set_intent(n->f, &n->v, NULL);
+	(void)fleet_set_intent(n->f, &n->v, NULL, NULL);
 	fleet_set_pods(&n->v, NULL);
 	project_clear_node(n->f->in, &n->v);
 	project_clear_acc(n->f->in, &n->v);
@@ -686,31 +686,60 @@ const struct list *fleet_resources(const struct fleet *f)
 
 /* ---- what is under way ---- */
 
-int fleet_set_intent(struct fleet *f, struct view_node *v, const struct view_upgrade *up)
+static void intent_done(struct fleet *f, struct view_intent *it)
+{
+	struct view_assign *assigns = it->assigns.items;
+
+	intern_put(f->in, it->upgrade.target);
+	intern_put(f->in, it->upgrade.reason);
+	intern_put(f->in, it->upgrade.message);
+	for (size_t i = 0; i < it->assigns.n; i++)
+		intern_put(f->in, assigns[i].name);
+	free(assigns);
+	memset(it, 0, sizeof(*it));
+}
+
+static int intent_init(struct fleet *f, struct view_intent *it,
+	const struct view_upgrade *up, const struct list *assigns)
+{
+	struct view_assign *copy = calloc(assigns->n + 1, sizeof(*copy));
+
+	if (!copy)
+		return -ENOMEM;
+	it->assigns.items = copy;
+	for (size_t i = 0; i < assigns->n; i++) {
+		copy[i] = *VIEW_AT(struct view_assign, *assigns, i);
+		copy[i].name = intern_get(f->in, copy[i].name);
+		it->assigns.n++;
+		if (!copy[i].name)
+			return -ENOMEM;
+	}
+	it->upgrade = (struct view_upgrade){
+		.state = up->state,
+		.since = up->since,
+		.target = intern_get(f->in, up->target),
+		.reason = intern_get(f->in, up->reason),
+		.message = intern_get(f->in, up->message),
+	};
+	return it->upgrade.target && it->upgrade.reason && it->upgrade.message ? 0
+									       : -ENOMEM;
+}
+
+int fleet_set_intent(struct fleet *f, struct view_node *v, const struct view_upgrade *up,
+	const struct list *assigns)
 {
 	struct node *n = container_of(v, struct node, v);
-	struct view_upgrade copy = { 0 };
+	struct view_intent fresh = { 0 };
+	int r = up ? intent_init(f, &fresh, up, assigns) : 0;
 
-	if (up) {
-		copy = *up;
-		copy.target = intern_get(f->in, up->target);
-		copy.reason = intern_get(f->in, up->reason);
-		copy.message = intern_get(f->in, up->message);
+	if (r < 0) {
+		intent_done(f, &fresh);
+		return r;
 	}
-	if (v->intent) {
-		intern_put(f->in, n->intent.target);
-		intern_put(f->in, n->intent.reason);
-		intern_put(f->in, n->intent.message);
-	}
-	n->intent = copy;
+	intent_done(f, &n->intent);
+	n->intent = fresh;
 	v->intent = up ? &n->intent : NULL;
-	if (!up || (copy.target && copy.reason && copy.message))
-		return 0;
-	intern_put(f->in, copy.target);
-	intern_put(f->in, copy.reason);
-	intern_put(f->in, copy.message);
-	v->intent = NULL;
-	return -ENOMEM;
+	return 0;
 }
 
 static void carry_over(struct view_pods *to, const struct view_pods *from)

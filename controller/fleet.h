@@ -47,8 +47,9 @@ const struct list *fleet_finalizers(const struct fleet *f, const char *driver);
 bool fleet_filter_grew(struct fleet *f);
 const struct list *fleet_resources(const struct fleet *f); /* const char * */
 
-/* The upgrade record of a write under way; NULL @up: settled. Copied. -ENOMEM. */
-int fleet_set_intent(struct fleet *f, struct view_node *n, const struct view_upgrade *up);
+/* What a write under way carries (struct view_assign); NULL @up: settled. Copied. -ENOMEM. */
+int fleet_set_intent(struct fleet *f, struct view_node *n, const struct view_upgrade *up,
+	const struct list *assigns);
 /* Gives the node its pods (owned from now on, replacing others); what is known of evictions that
  * were refused is carried over. NULL: none. */
 void fleet_set_pods(struct view_node *n, struct view_pods *pods);

@@ -35,8 +35,10 @@ static void add_kernel(struct plan_driver *d, const struct view_kernel *k)
 			out = &d->kernels[i];
 	if (!out && d->n_kernels == PLAN_KERNELS_MAX)
 		return;
-	if (!out) {
+	if (!out) { /* in its place by name */
 		out = &d->kernels[d->n_kernels++];
+		for (; out > d->kernels && strcmp(out[-1].release, k->release) > 0; out--)
+			*out = out[-1];
 		*out = (struct plan_kernel){
 			.release = k->release,
 			.state = API_KERNEL_NOT_APPLICABLE,

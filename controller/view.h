@@ -77,6 +77,11 @@ struct view_pods {
 	int for_state;
 };
 
+struct view_intent {
+	struct view_upgrade upgrade;
+	struct list assigns; /* struct view_assign */
+};
+
 struct view_node {
 	const char *name;
 
@@ -106,9 +111,9 @@ struct view_node {
 	struct list before; /* struct view_count: allocatable before the upgrade */
 	struct view_upgrade upgrade; /* as stored */
 
-	/* A write of the spec is under way, or its outcome is not known: the record that it carries.
-	 * Until that is settled the node's upgrade takes no step and counts as this. NULL: none. */
-	struct view_upgrade *intent;
+	/* A write of the spec is under way, or its outcome is not known. Until that is settled the
+	 * node's upgrade takes no step and counts as this. NULL: none. */
+	struct view_intent *intent;
 	struct view_pods *pods; /* NULL: not listed */
 };
 

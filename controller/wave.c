@@ -620,7 +620,7 @@ static int take_step(struct wave *w, struct wave_node *n)
 
 static const struct view_upgrade *effective(const struct view_node *v)
 {
-	return v->intent ? v->intent : &v->upgrade;
+	return v->intent ? &v->intent->upgrade : &v->upgrade;
 }
 
 static void add_signature(struct plan_driver *d, const char *reason)
@@ -672,8 +672,10 @@ static void count(struct wave *w, struct wave_node *n)
 			wave_targets(up->target, s->name, d->driver->d.meta.generation))
 			add_signature(d, up->reason);
 	}
-	/* Failed, and not yet free again: still out of use through us. */
-	if (v->is_ready && (wave_is_active(up->state) || v->is_cordoned))
+	/* Also one that has ended and is not free yet, or whose end is not stored yet. */
+	if (v->is_ready && (wave_is_active(up->state) || v->is_cordoned ||
+				   (wave_is_active(v->upgrade.state) &&
+					   v->upgrade.state != API_UPGRADE_UNCORDON)))
 		count_busy(w, n, up);
 }
 

@@ -71,7 +71,7 @@ struct node {
 	struct acc seen_acc;
 	struct object seen_obj;
 	struct view_node v;
-	struct view_upgrade intent;
+	struct view_intent intent;
 	struct kv label;
 	struct view_count allocatable, before;
 	const char *hardware;
@@ -335,8 +335,9 @@ static void watch(struct sim *s)
 
 static bool is_busy(const struct node *n, const struct plan_node *p)
 {
-	return wave_is_active(n->acc.state) ||
-	       (n->v.intent && wave_is_active(n->v.intent->state)) ||
+	return (wave_is_active(n->acc.state) &&
+		       (n->acc.state != API_UPGRADE_UNCORDON || n->obj.is_cordoned)) ||
+	       (n->v.intent && wave_is_active(n->v.intent->upgrade.state)) ||
 	       (n->is_writing && wave_is_active(n->write.state)) ||
 	       (p && p->write && wave_is_active(p->upgrade.state));
 }
@@ -394,7 +395,8 @@ static void check_budget(
 static void check_assigns(struct sim *s, const struct node *n, const struct acc *w)
 {
 	for (size_t i = 0; i < n->acc.n_assigns; i++)
-		if (!has_driver(w, n->acc.assigns[i].name))
+		if (!has_driver(w, n->acc.assigns[i].name) &&
+			!(streq(n->acc.assigns[i].name, "d2") && has_driver(w, "d0")))
 			broken(s, "'%s' lost driver '%s'", n->name,
 				n->acc.assigns[i].name);
 	for (size_t i = 0; i < w->n_assigns; i++) {
@@ -459,7 +461,7 @@ static void begin_write(struct sim *s, struct node *n, const struct plan_node *p
 {
 	struct acc *w = &n->write;
 
-	n->intent = p->upgrade;
+	n->intent.upgrade = p->upgrade;
 	memset(w, 0, sizeof(*w));
 	w->n_assigns = p->assigns.n;
 	for (size_t i = 0; i < p->assigns.n; i++) {
@@ -475,9 +477,10 @@ static void begin_write(struct sim *s, struct node *n, const struct plan_node *p
 	copy_text(w->message, p->upgrade.message);
 	copy_text(w->before, p->before);
 	w->hash = p->hash;
-	n->intent.target = w->target;
-	n->intent.reason = w->reason;
-	n->intent.message = w->message;
+	n->intent.upgrade.target = w->target;
+	n->intent.upgrade.reason = w->reason;
+	n->intent.upgrade.message = w->message;
+	n->intent.assigns = (struct list){ w->assigns, w->n_assigns };
 	n->v.intent = &n->intent;
 	n->is_writing = true;
 	n->write_at = s->now + (int64_t)below(s, 3) * TICK_S;
@@ -710,7 +713,8 @@ static void upset_node(struct sim *s, struct node *n)
 		s->res->offline += !n->obj.is_ready;
 		touch(n);
 	}
-	if (trouble(s, 2) && !n->obj.is_unschedulable) {
+	/* A cordon over our annotation could not be told from ours by anybody. */
+	if (trouble(s, 2) && !n->obj.is_unschedulable && !n->obj.is_cordoned) {
 		n->admin_cordon = n->obj.is_unschedulable = true;
 		say(s, "%s: an admin cordons", n->name);
 		touch(n);
