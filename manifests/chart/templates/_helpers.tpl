@@ -69,3 +69,10 @@ readinessProbe:
   timeoutSeconds: 5
 {{- end }}
 {{- end }}
+
+{{- /* Options of the plugin as a service of the host, in one argument of the agent. */ -}}
+{{- define "farrier.pluginArgs" -}}
+{{- $args := list "--kubelet-dir" (printf "%s/device-plugins" .Values.kubelet.root) "--cdi-dir" .Values.host.cdiDir "--run" .Values.host.runDir -}}
+{{- with .Values.devicePlugin.metricsPort }}{{ $args = concat $args (list "--metrics" (printf ":%v" .)) }}{{ end -}}
+{{- printf "--plugin-args=%s" (join " " (concat $args .Values.devicePlugin.extraArgs)) -}}
+{{- end }}
