@@ -227,8 +227,9 @@ static void call_done(const struct http_response *h, void *user)
 			(void)buf_fmt(&message, " %.64s", reason);
 		if (text)
 			(void)buf_fmt(&message, ": %.700s", text);
-		else if (!obj && h->body_len)
-			(void)buf_fmt(&message, ": %.200s", h->body);
+		else if (!obj && h->body_len) /* its first line */
+			(void)buf_fmt(&message, ": %.*s",
+				(int)MIN(strcspn(h->body, "\r\n"), (size_t)200), h->body);
 	} else {
 		(void)buf_fmt(&message, "%ld", h->status);
 	}
