@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+/* One build while it is under way; shared by the build_*.c files only. */
+#pragma once
+
+#include <limits.h>
+
+#include "arena.h"
+#include "build.h"
+#include "dkms.h"
+#include "sandbox.h"
+#include "source.h"
+#include "toolchain.h"
+
+enum { BUILD_ARGS_MAX = 128 };
+#define BUILD_AT "/build" /* the build folder, as the sandbox sees it */
+
+struct build_module {
+	char path[PATH_MAX]; /* of the .ko in the build folder */
+	char name[64]; /* as the kernel calls it */
+	char file[80]; /* as it is installed, "edu.ko" */
+	bool strip;
+};
+
+struct work {
+	const struct build_request *q;
+	struct build_result *res;
+	struct arena *arena;
+	char top[PATH_MAX]; /* STATE/build/XXXXXX with src/, out/, root/ in it */
+	char src[PATH_MAX], out[PATH_MAX], root[PATH_MAX];
+	int lock; /* the folder, held locked while we live; 0: none */
+	struct source source;
+	struct toolchain tc;
+	char headers_digest[DIGEST_HEX + 1];
+	char *config; /* of the kernel */
+	const char *args
+		[BUILD_ARGS_MAX]; /* make arguments: of the spec, of the kernel, ours */
+	size_t args_n;
+	struct dkms dkms; /* when the source is one */
+	struct build_module *modules;
+	size_t modules_n;
+	char *log;
+	size_t log_len;
+	uint64_t deadline_us; /* loop_now() clock */
+	struct err *e;
+};
+
+uint64_t build_now_us(void);
+void build_warn(struct work *w, const char *fmt, ...) _printf_(2, 3);
+
+/* build_make.c: runs the build; the log is in @w then. */
+int build_make(struct work *w);
+/* Takes debug information off the modules that were collected; runs POST_BUILD. */
+int build_strip(struct work *w);
+
+/* build_collect.c: finds what was built; then verifies and stores it. */
+int build_collect(struct work *w);
+int build_keep(struct work *w);
+
+/* build_log.c: @text, gzipped, to @path. */
+int build_log_write(const char *path, const char *text, size_t len, struct err *e)
+	_must_check_;
