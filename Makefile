@@ -118,6 +118,13 @@ cluster: ## build the test cluster's programs into the cache
 fuzz: ## fuzz the parsers (FUZZ_SECONDS each)
 	$(Q)test/fuzz/run.sh
 
+# --- docs/api.md, from the field tables; test/unit/lib/test_apidoc.c says when it is out of date -------
+$(B)/apidoc: $(B)/obj/hack/apidoc.o $(B)/liblib.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+docs: $(B)/apidoc ## write docs/api.md from the field tables
+	$(Q)$(B)/apidoc > docs/api.md
+
 PREFIX ?= /usr
 install: all ## install to DESTDIR
 	$(Q)hack/install.sh "$(DESTDIR)" "$(PREFIX)"
@@ -127,4 +134,4 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s'|'
 
-.PHONY: all san-programs unit check setup test test-long demo lint bench image cluster fuzz install clean help
+.PHONY: all docs san-programs unit check setup test test-long demo lint bench image cluster fuzz install clean help
