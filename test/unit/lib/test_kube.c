@@ -327,8 +327,6 @@ static void token_files_are_read_again(void **state)
 	assert_non_null(strstr(f->seen, "Authorization: Bearer first\r\n"));
 	write_file(f, "token", "the second");
 	(void)ask(f, "GET", "/a");
-	assert_non_null(
-		strstr(f->seen, "Authorization: Bearer the\r\n") ? NULL : f->seen);
 	/* A space is no part of a token: the one that was good stays. */
 	assert_non_null(strstr(f->seen, "Authorization: Bearer first\r\n"));
 	write_file(f, "token", "second");
