@@ -196,6 +196,7 @@ static void forget(struct lease *l)
 static void on_written(const struct kube_response *res, void *user)
 {
 	struct lease *l = user;
+	uint64_t until;
 
 	l->req = NULL;
 	if (res->result < 0 || !res->obj || observe(l, res->obj) < 0) {
@@ -205,8 +206,11 @@ static void on_written(const struct kube_response *res, void *user)
 		return;
 	}
 	/* What we wrote holds from the moment we asked, not from when the answer came. */
-	loop_timer_set(l->deadline, l->asked_us + l->deadline_us);
+	until = l->asked_us + l->deadline_us;
 	again(l);
+	if (until <= loop_now(loop_of(l)))
+		return;
+	loop_timer_set(l->deadline, until);
 	lead(l, true);
 }
 
