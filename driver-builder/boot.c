@@ -68,6 +68,21 @@ static int installed_path(char out[PATH_MAX], const char *root, const char *rele
 		out, PATH_MAX, root, "lib/modules", release, BOOT_FOLDER, file, NULL);
 }
 
+/* Has depmod run since the file was put there? A boot finds it through modules.dep only. */
+static bool is_indexed(const char *root, const char *release, const char *file)
+{
+	char path[PATH_MAX];
+	struct stat dep, st;
+
+	if (path_join(path, sizeof(path), root, "lib/modules", release, "modules.dep",
+		    NULL) < 0 ||
+		stat(path, &dep) < 0 || stat(file, &st) < 0)
+		return false;
+	return dep.st_mtim.tv_sec > st.st_mtim.tv_sec ||
+	       (dep.st_mtim.tv_sec == st.st_mtim.tv_sec &&
+		       dep.st_mtim.tv_nsec >= st.st_mtim.tv_nsec);
+}
+
 enum plan_installed boot_check(const char *root, const char *release,
 	const struct artifact *a, struct map *digests)
 {
@@ -81,7 +96,7 @@ enum plan_installed boot_check(const char *root, const char *release,
 			boot_digest(digests, path, digest) < 0)
 			continue;
 		there++;
-		same += streq(digest, m->sha256);
+		same += streq(digest, m->sha256) && is_indexed(root, release, path);
 	}
 	if (same == a->modules_n)
 		return PLAN_INSTALLED_SAME;
