@@ -5,6 +5,7 @@
 #include "fleet.h"
 #include "plan.h"
 
+#define BODIES_APPLY "?force=true&fieldManager=" API_MANAGER_CONTROLLER
 #define BODIES_API "/apis/" API_GROUP_VERSION
 
 /* "<prefix><escaped name><suffix>" into @out, replaced. */

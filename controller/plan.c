@@ -182,8 +182,10 @@ static int decide(
 	if (ret->write)
 		return 0;
 	ret->cordon = n->cordon;
+	ret->node_version = n->node->version;
 	ret->need_pods = n->need_pods;
 	ret->evict = n->evict;
+	ret->evict_serial = n->node->pods ? n->node->pods->serial : 0;
 	return 0;
 }
 

@@ -23,8 +23,10 @@ struct plan_node {
 	uint64_t hash;
 	/* Not before the record on which they rest is stored: never beside write. */
 	enum plan_cordon cordon;
+	uint64_t node_version; /* of the Node that it was decided on */
 	bool need_pods;
 	struct list evict; /* struct view_pod * */
+	uint64_t evict_serial; /* the listing that they are of */
 };
 
 struct plan_kernel {

@@ -69,7 +69,8 @@ struct view_pod {
 
 /* The pods of one node, listed for one state of its upgrade. */
 struct view_pods {
-	struct arena *arena; /* what the pods live in */
+	struct arena *arena; /* what this and the pods live in */
+	uint64_t serial; /* of this listing */
 	struct view_pod *pods;
 	size_t n;
 	int64_t listed_at; /* seconds */

@@ -63,7 +63,7 @@ struct node {
 	bool admin_cordon; /* an admin wants it out of use */
 
 	/* a write on its way */
-	bool is_writing;
+	bool is_writing, is_uncertain; /* uncertain: an earlier try may have been done */
 	struct acc write;
 	int64_t write_at;
 
@@ -434,6 +434,7 @@ static void store(struct sim *s, struct node *n)
 static void settle(struct sim *s, struct node *n)
 {
 	n->v.intent = NULL;
+	n->is_uncertain = false;
 	s->changed = true;
 }
 
@@ -444,15 +445,20 @@ static void finish_write(struct sim *s, struct node *n)
 
 	n->is_writing = false;
 	s->changed = true;
-	if (luck < 8) /* lost: nobody knows, it is tried again */
+	if (luck < 8) { /* lost: nobody knows, it is tried again */
+		n->is_uncertain = true;
 		return;
-	if (luck < 12) { /* refused */
-		settle(s, n);
+	}
+	if (luck < 12) { /* refused, which says nothing of earlier tries */
+		if (!n->is_uncertain)
+			settle(s, n);
 		return;
 	}
 	store(s, n);
-	if (luck < 20) /* done, the answer is lost */
+	if (luck < 20) { /* done, the answer is lost */
+		n->is_uncertain = true;
 		return;
+	}
 	see_acc(s, n);
 	settle(s, n);
 }

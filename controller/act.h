@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The inside of the reconciler: its state, and what it does for one key at a time. */
+#pragma once
+
+#include "fleet.h"
+#include "ops.h"
+#include "plan.h"
+#include "queue.h"
+#include "reconcile.h"
+
+struct feed;
+
+struct reconcile {
+	struct kube *kube;
+	struct loop *loop;
+	struct metrics *metrics;
+	char *own_node, *node_selector;
+	bool once, is_leading;
+
+	struct fleet *fleet;
+	struct feed *feed;
+	struct queue *queue;
+	struct map *ops; /* key -> struct op */
+	size_t in_flight;
+	uint64_t pods_serial;
+
+	/* the newest plan */
+	struct arena *arena;
+	struct map *wants; /* name -> struct plan_node in the arena */
+	struct map *bodies; /* key of a status or finalizer -> struct json */
+	struct loop_source *timer;
+	uint64_t timer_us, planned_us, plan_cost_us;
+};
+
+/* Starts the next request that node @op->name needs. 0: started, or nothing to do; negative: cannot. */
+int act_node(struct reconcile *rc, struct op *op, struct err *e) _must_check_;
+
+/* Writes the body prepared for @op->key: "driver/a", "class/a", "finalizer/a". */
+int act_object(struct reconcile *rc, struct op *op, struct err *e) _must_check_;
+
+/* Something changed: plan soon. */
+void reconcile_kick(void *rc);

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The watches that fill the fleet. Drivers and classes come first: they say what of a Node is kept. */
+#pragma once
+
+#include "fleet.h"
+#include "kube.h"
+
+struct feed;
+
+/* @on_change after anything that a plan may care about. */
+int feed_new(struct kube *k, struct fleet *f, const char *node_selector,
+	void (*on_change)(void *user), void *user, struct feed **ret, struct err *e)
+	_must_check_;
+void feed_free(struct feed *fd);
+DEFINE_CLEANUP(struct feed, feed_free)
+
+/* Sees to it that Nodes are watched with what drivers and classes now need. True when all is listed.
+ * Not to be called from a watch's callback. */
+bool feed_check(struct feed *fd);
