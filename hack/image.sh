@@ -57,6 +57,15 @@ closure() {
 	ldd "$@" | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u
 }
 
+# libarchive wants libxml2 (for xar archives, which are no source of a driver), that wants ICU, and that 31 MB of tables
+# for text encodings. Without them ICU knows UTF-8, and so its own build has such an empty library too.
+without_tables() {
+	local file=$1/libicudata.so.72
+	[ -f "$file" ] || return 0
+	printf 'const unsigned char icudt72_dat[64] __attribute__((aligned(16))) = { 0 };\n' |
+		gcc -shared -fPIC -nostdlib -s -Wl,--build-id=none -Wl,-soname,libicudata.so.72 -x c -o "$file" -
+}
+
 pack() { # pack DIR OUT.tar: equal trees give equal tars
 	find "$1" -exec touch -h -d @0 {} +
 	tar --format=gnu --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -C "$1" -cf "$2" .
@@ -77,6 +86,7 @@ slim_layer() {
 	closure "$root"/usr/bin/farrier-* "$root/usr/bin/kmod" | while read -r lib; do
 		cp -L "$lib" "$root/$LIBDIR/"
 	done
+	without_tables "$root/$LIBDIR"
 	cp -L "/$LOADER" "$root/$LOADER"
 	# For hosts: run as ld.so --library-path lib ./farrier-device-plugin, whatever libc the host has.
 	ln "$root/usr/bin/farrier-device-plugin" "$plugin/farrier-device-plugin"
