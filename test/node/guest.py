@@ -26,7 +26,7 @@ if wait:
 s = socket.socket(socket.AF_UNIX); s.connect(st + '/shell.sock'); s.settimeout(0.5)
 tag = 'Q%d' % os.getpid()
 # begin/end markers are split so that an echoing tty cannot fake them
-s.sendall(("echo %s'B'; { %s\n} </dev/null; echo %s'E'$?\n" % (tag, ' '.join(a), tag)).encode())
+s.sendall(("echo %s'B'; ( %s\n) </dev/null; echo %s'E'$?\n" % (tag, ' '.join(a), tag)).encode())
 buf = ''
 while time.time() < end:
     try: d = s.recv(65536)

@@ -89,6 +89,7 @@ clusterCIDR: $POD_NET.0.0/16
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
 nftables: {syncPeriod: 30s}
 C
-	tar -C "$d" -cf "$S/cfg.tar" .
+	[ -z "${EXTRA:-}" ] || cp -r "$EXTRA/." "$d/" # EXTRA: a folder with more files for the guest
+	tar -C "$d" --owner=0 --group=0 -cf "$S/cfg.tar" .
 	truncate -s %1M "$S/cfg.tar" # a whole number of sectors
 }

@@ -34,8 +34,10 @@ repack() { # repack DEB FOLDER [ABI]: unpack, trim if it is an image, pack witho
 		find "$x/lib/modules" -type d -empty -delete
 		rm -rf "$x"/usr/share/doc "$x"/boot/System.map-*
 	fi
-	find "$x"/usr/src/linux-headers-*-common/arch -mindepth 1 -maxdepth 1 -type d ! -name x86 \
-		-exec rm -rf {} + 2>/dev/null || true # other processors' headers: half of 10,000 files
+	if [ -d "$x"/usr/src/linux-headers-*-common ]; then # other processors' and boards' headers: two thirds of 10,000 files
+		(cd "$x"/usr/src/linux-headers-*-common && find arch -mindepth 1 -maxdepth 1 -type d ! -name x86 -exec rm -rf {} + &&
+			rm -rf include/{dt-bindings,media,sound,rdma,scsi,target,ufs,soc,pcmcia,video,xen,kunit} include/linux/{iio,mtd,regulator})
+	fi
 	dpkg-deb --root-owner-group -Znone -b "$x" "$2" >/dev/null
 }
 for abi; do

@@ -51,7 +51,8 @@ tree() { # in a mount namespace of its own: the Debian tree with what makes it a
 		dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
 		sys-fs-fuse-connections.mount sys-kernel-config.mount proc-sys-fs-binfmt_misc.automount \
 		modprobe@configfs.service modprobe@drm.service modprobe@efi_pstore.service modprobe@fuse.service \
-		systemd-networkd.service systemd-network-generator.service nftables.service; do
+		systemd-networkd.service systemd-network-generator.service nftables.service \
+		dbus.service dbus.socket modprobe@loop.service modprobe@dm_mod.service; do
 		ln -sf /dev/null "$m/etc/systemd/system/$u"
 	done
 	mkdir -p "$m/etc/systemd/system-generators" "$m/etc/systemd/system/multi-user.target.wants"
