@@ -435,14 +435,13 @@ static int parse_member(
 static int parse_object(
 	struct ctx *c, const struct field *table, const struct json *obj, void *out)
 {
-	unsigned line = c->line;
+	unsigned above = c->line, here = json_line(obj) ? json_line(obj) : above;
 	const struct field *f;
 	int r;
 
 	if (json_type(obj) != JSON_OBJECT)
 		return bad_type(c, obj, "an object");
-	if (json_line(obj))
-		c->line = json_line(obj);
+	c->line = here;
 	field_defaults(table, out);
 	r = c->strict ? check_unknown(c, table, obj) : 0;
 	for (f = table; r == 0 && f->name; f++) {
@@ -453,14 +452,17 @@ static int parse_object(
 			!(f->type == FIELD_STR && (f->flags & FIELD_KEY)))
 			continue;
 		before = push_name(c, f->name);
+		c->line = json_line(v) ? json_line(v)
+				       : here; /* a null in a list has none */
 		r = v ? parse_member(c, f, v, (char *)out + f->off)
 		      : bad(c, obj, "required");
+		c->line = here;
 		if (r == 0 && f->type == FIELD_OBJ && f->present_off)
 			*(bool *)((char *)out + f->present_off) = true;
 		if (r == 0)
 			pop(c, before);
 	}
-	c->line = line;
+	c->line = above;
 	return r;
 }
 
