@@ -3,22 +3,13 @@
  * and is called from there only. No call into curl is made from inside one of its callbacks. */
 #include "http.h"
 
-#include <curl/curl.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <sys/epoll.h>
 
-enum {
-	CONNECT_MS = 10000,
-	DEAD_PEER_MS = 30000, /* unacknowledged bytes: the peer counts as gone */
-	KEEPALIVE_IDLE_S = 15,
-	KEEPALIVE_EVERY_S = 5,
-	CA_CACHE_S = 60, /* an exchanged CA file counts after this */
-	RETRY_AFTER_MAX_S = 86400,
-	HEADER_MAX = 8 << 10
-};
+#include <curl/curl.h>
+
+#include "http_setup.h"
+
+enum { RETRY_AFTER_MAX_S = 86400, HEADER_MAX = 8 << 10 };
 
 enum req_state {
 	REQ_WAITING, /* to be given to curl as soon as curl has returned */
@@ -171,16 +162,6 @@ static int on_curl_timer(CURLM *multi, long ms, void *user)
 }
 
 /* ---- one transfer, as curl calls it ---- */
-
-static int on_curl_sockopt(void *user, curl_socket_t fd, curlsocktype type)
-{
-	unsigned ms = DEAD_PEER_MS;
-
-	/* Fails on unix sockets, which need none of it. */
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
-	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-	return CURL_SOCKOPT_OK;
-}
 
 static long status_of(struct http_req *r)
 {
@@ -433,96 +414,9 @@ void http_cancel(struct http_req *r)
 
 #define SET(opt, value) (ok = ok && curl_easy_setopt(r->easy, (opt), (value)) == CURLE_OK)
 
-static bool set_blob(struct http_req *r, CURLoption opt, const char *pem)
-{
-	struct curl_blob blob = {
-		.data = (void *)pem, .len = strlen(pem), .flags = CURL_BLOB_COPY
-	};
-
-	return curl_easy_setopt(r->easy, opt, &blob) == CURLE_OK;
-}
-
-static bool set_tls(struct http_req *r, const struct http_tls *t)
+static bool set_callbacks(struct http_req *r)
 {
 	bool ok = true;
-
-	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	SET(CURLOPT_SSL_VERIFYPEER, 1L);
-	SET(CURLOPT_SSL_VERIFYHOST, 2L);
-	SET(CURLOPT_CA_CACHE_TIMEOUT, (long)CA_CACHE_S);
-	if (!t)
-		return ok;
-	if (t->ca_data)
-		ok = ok && set_blob(r, CURLOPT_CAINFO_BLOB, t->ca_data);
-	else if (t->ca_file)
-		SET(CURLOPT_CAINFO, t->ca_file);
-	if (t->ca_data || t->ca_file)
-		SET(CURLOPT_CAPATH, NULL);
-	if (t->cert_data)
-		ok = ok && set_blob(r, CURLOPT_SSLCERT_BLOB, t->cert_data);
-	else if (t->cert_file)
-		SET(CURLOPT_SSLCERT, t->cert_file);
-	if (t->key_data)
-		ok = ok && set_blob(r, CURLOPT_SSLKEY_BLOB, t->key_data);
-	else if (t->key_file)
-		SET(CURLOPT_SSLKEY, t->key_file);
-	return ok;
-}
-
-static bool set_headers(struct http_req *r, const struct http_options *o)
-{
-	/* Without it curl holds back a large body for a second. */
-	struct curl_slist *list = curl_slist_append(NULL, "Expect:");
-
-	for (size_t i = 0; list && o->headers && o->headers[i]; i++) {
-		r->headers = list;
-		list = curl_slist_append(r->headers, o->headers[i]);
-	}
-	if (!list)
-		return false;
-	r->headers = list;
-	return curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->headers) == CURLE_OK;
-}
-
-static bool set_method(struct http_req *r, const struct http_options *o)
-{
-	bool ok = true;
-
-	if (streq(o->method, "HEAD"))
-		SET(CURLOPT_NOBODY, 1L);
-	else
-		SET(CURLOPT_HTTPGET, 1L);
-	if (o->body) {
-		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->body_len);
-		SET(CURLOPT_POSTFIELDS, o->body);
-	}
-	SET(CURLOPT_CUSTOMREQUEST, o->method);
-	return ok;
-}
-
-static bool set_transfer(struct http_req *r, const struct http_options *o)
-{
-	bool ok = true;
-
-	SET(CURLOPT_URL, o->url);
-	SET(CURLOPT_PROTOCOLS_STR, "http,https");
-	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	SET(CURLOPT_FOLLOWLOCATION, 0L);
-	SET(CURLOPT_PROXY, "");
-	SET(CURLOPT_NOPROXY, "*");
-	SET(CURLOPT_NOSIGNAL, 1L);
-	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-	SET(CURLOPT_TCP_KEEPALIVE, 1L);
-	SET(CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_IDLE_S);
-	SET(CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_EVERY_S);
-	SET(CURLOPT_SOCKOPTFUNCTION, on_curl_sockopt);
-	SET(CURLOPT_USERAGENT,
-		o->user_agent ? o->user_agent : "farrier/" FARRIER_VERSION);
-	if (o->unix_socket)
-		SET(CURLOPT_UNIX_SOCKET_PATH, o->unix_socket);
-	if (o->timeout_us)
-		SET(CURLOPT_TIMEOUT_MS,
-			(long)MAX(o->timeout_us / USEC_PER_MSEC, (uint64_t)1));
 
 	SET(CURLOPT_PRIVATE, r);
 	SET(CURLOPT_ERRORBUFFER, r->error);
@@ -549,8 +443,7 @@ int http_start(struct http *h, const struct http_options *o, http_done_fn done,
 	r->user = user;
 	buf_init(&r->body, o->body_max ? o->body_max : HTTP_BODY_MAX);
 	r->easy = curl_easy_init();
-	if (!r->easy || !set_transfer(r, o) || !set_method(r, o) || !set_headers(r, o) ||
-		!set_tls(r, o->tls)) {
+	if (!r->easy || !http_setup(r->easy, o, &r->headers) || !set_callbacks(r)) {
 		req_free(r);
 		return err_set(e, -EINVAL, "the request cannot be set up");
 	}
