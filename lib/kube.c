@@ -343,7 +343,7 @@ int kube_request(struct kube *k, const char *method, const char *path,
 	const char *content_type, const struct json *body, uint64_t timeout_us,
 	kube_done_fn done, void *user, struct http_req **ret, struct err *e)
 {
-	struct call *c;
+	struct call *c = NULL;
 	int r = call_new(k, method, path, done, user, &c, e);
 
 	if (r < 0)
@@ -364,7 +364,7 @@ int kube_stream(struct kube *k, const char *path, uint64_t timeout_us,
 	int (*on_data)(const char *data, size_t len, void *user), kube_done_fn done,
 	void *user, struct http_req **ret, struct err *e)
 {
-	struct call *c;
+	struct call *c = NULL;
 	int r = call_new(k, "GET", path, done, user, &c, e);
 
 	if (r < 0)
@@ -476,6 +476,6 @@ int kube_time_parse(const char *text, int64_t *ret_s)
 		return -EINVAL;
 	tm.tm_year -= 1900;
 	tm.tm_mon -= 1;
-	*ret_s = (int64_t)timegm(&tm) - sign * (h * 3600 + m * 60);
+	*ret_s = (int64_t)timegm(&tm) - sign * ((int64_t)h * 3600 + (int64_t)m * 60);
 	return 0;
 }

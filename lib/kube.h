@@ -11,7 +11,8 @@ struct kube_options {
 	const char *
 		kubeconfig; /* NULL: in-cluster (token, CA and namespace from the usual mount) */
 	const char *user_agent;
-	const char *mount; /* folder of the service account's token; NULL: the usual one */
+	const char
+		*mount; /* folder of the service account's token; NULL: the usual one */
 };
 
 int kube_new(struct loop *l, const struct kube_options *o, struct kube **ret,
