@@ -264,17 +264,15 @@ static int describe(
 	return 0;
 }
 
-static int copy_out(const struct work *w, const struct store_txn *t)
+static int copy_out(const struct work *w, struct store_txn *t)
 {
 	char to[PATH_MAX];
 	size_t i;
 	int r = 0;
 
 	for (i = 0; r == 0 && i < w->modules_n; i++) {
-		r = path_join(to, sizeof(to), store_txn_dir(t), "modules",
-			w->modules[i].file, NULL);
-		if (r == 0)
-			r = file_copy(w->modules[i].path, to, 0644, w->e);
+		(void)snprintf(to, sizeof(to), "modules/%s", w->modules[i].file);
+		r = store_txn_add(t, w->modules[i].path, to, w->e);
 	}
 	if (r == 0)
 		r = path_join(to, sizeof(to), store_txn_dir(t), "build.log.gz", NULL);

@@ -41,6 +41,9 @@ const struct artifact_module *artifact_find(const struct artifact *a, const char
 struct store_txn;
 int store_begin(const char *state, struct store_txn **ret, struct err *e) _must_check_;
 const char *store_txn_dir(const struct store_txn *t);
+/* Copies @from to @file ("modules/edu.ko") below the temporary folder. */
+int store_txn_add(struct store_txn *t, const char *from, const char *file, struct err *e)
+	_must_check_;
 /* Fills in each module's sha256 and size from the files, writes the manifest, makes it durable and
  * visible. An artifact that is there already under this key is kept and the new one dropped (0).
  * @t is gone either way. REASON_DISK_FULL. */

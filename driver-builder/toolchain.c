@@ -12,32 +12,38 @@
 
 enum { VERSION_TIMEOUT_S = 20, CANDIDATES = 3 };
 
+/* The first word that begins with a digit, outside brackets: "gcc (Debian 12.2.0-14) 12.2.0". */
+static const char *version_word(const char *p)
+{
+	unsigned depth = 0;
+	bool is_start = true;
+
+	for (; *p; p++) {
+		if (depth == 0 && is_start && isdigit((unsigned char)*p))
+			return p;
+		is_start = *p == ' ';
+		if (*p == '(')
+			depth++;
+		else if (*p == ')' && depth > 0)
+			depth--;
+	}
+	return NULL;
+}
+
 int toolchain_parse_text(const char *text, bool *ret_is_clang, unsigned *ret_major)
 {
-	const char *clang = strstr(text, "clang version ");
+	bool is_clang = strstr(text, "clang version ") != NULL;
+	const char *p = version_word(text);
 	unsigned long v;
-	const char *p;
 	char *end;
 
-	if (clang) {
-		p = clang + strlen("clang version ");
-	} else {
-		/* The last word but for what stands in brackets: "gcc (Debian 12.2.0-14) 12.2.0". */
-		if (!strstr(text, "gcc") && !strstr(text, "GCC"))
-			return -EINVAL;
-		p = strrchr(text, ')');
-		p = p ? p + 1 : strchr(text, ' ');
-		if (!p)
-			return -EINVAL;
-		p += strspn(p, " ");
-	}
-	if (!isdigit((unsigned char)*p))
+	if (!p || (!is_clang && !strstr(text, "gcc") && !strstr(text, "GCC")))
 		return -EINVAL;
 	errno = 0;
 	v = strtoul(p, &end, 10);
 	if (errno || v == 0 || v > 1000 || (*end != '.' && *end != ' ' && *end != '\0'))
 		return -EINVAL;
-	*ret_is_clang = clang != NULL;
+	*ret_is_clang = is_clang;
 	*ret_major = (unsigned)v;
 	return 0;
 }
