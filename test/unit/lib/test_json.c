@@ -134,8 +134,7 @@ static void test_kept(void **state)
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		CLEANUP(json_freep)
-		struct json *j = parse(cases[i].text),
-			    *c = json_copy(j);
+		struct json *j = parse(cases[i].text), *c = json_copy(j);
 
 		assert_prints(j, cases[i].out);
 		assert_prints(c, cases[i].out);
@@ -339,8 +338,7 @@ static void test_equal(void **state)
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		CLEANUP(json_freep)
-		struct json *a = parse(cases[i].a),
-			    *b = parse(cases[i].b);
+		struct json *a = parse(cases[i].a), *b = parse(cases[i].b);
 
 		if (json_equal(a, b) != cases[i].equal ||
 			json_equal(b, a) != cases[i].equal)
