@@ -166,14 +166,14 @@ static void test_write_atomic(void **state)
 /* Killed at any moment, the file is whole: all 'a' or all 'b'. */
 static void test_write_killed(void **state)
 {
-	enum { SIZE = 200000 };
+	enum { SIZE = 60000 };
 	CLEANUP(freep) char *a = malloc(SIZE), *b = malloc(SIZE);
 	int round;
 
 	memset(a, 'a', SIZE);
 	memset(b, 'b', SIZE);
 	assert_int_equal(file_write_atomic(at("f"), a, SIZE, 0644, NULL), 0);
-	for (round = 0; round < 20; round++) {
+	for (round = 0; round < 7; round++) {
 		CLEANUP(freep) char *now = NULL;
 		size_t len = 0;
 		pid_t pid = fork();
@@ -184,7 +184,7 @@ static void test_write_killed(void **state)
 				(void)!file_write_atomic(at("f"), b, SIZE, 0644, NULL);
 			}
 		}
-		(void)usleep((useconds_t)(500 + round * 700));
+		(void)usleep((useconds_t)(500 + round * 2000));
 		assert_int_equal(kill(pid, SIGKILL), 0);
 		assert_int_equal(waitpid(pid, NULL, 0), pid);
 		assert_int_equal(file_read(at("f"), SIZE * 2, &now, &len, NULL), 0);
