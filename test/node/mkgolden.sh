@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # What all test nodes start from, made once and kept in the cache: golden.img (Debian 12 with systemd, gcc-12, kernel
 # 6.1.0-47 and its headers installed by dpkg, the node programs of the cluster as systemd units), debs.img (the packages
-# of the next kernel, for dpkg in the guest), and per kernel vmlinux-ABI and initrd-ABI.gz. Prints the folder.
+# of the next kernel, for dpkg in the guest), per kernel vmlinux-ABI and initrd-ABI.gz, and the same tree as the layers of
+# an overlay (for namespaced nodes). Prints the folder.
 # usage: mkgolden.sh
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -84,7 +85,7 @@ open(sys.argv[2], 'wb').write(o if o[:4] == b'\x7fELF' else d)
 P
 }
 all() {
-	export T rootfs debs first node_here BIN PY
+	export T to rootfs debs first node_here BIN PY
 	unshare --mount --fork bash -euo pipefail -c "$(declare -f tree); tree"
 	for abi in $KERNELS; do
 		vmlinux "$abi"
@@ -94,6 +95,9 @@ all() {
 	mkdir "$T/debs"
 	for abi in $KERNELS; do [ "$abi" = "$first" ] || cp -r "$debs/$abi" "$T/debs/"; done
 	mke2fs -q -t ext4 -F -L debs -d "$T/debs" "$T/out/debs.img" 256M
+	# The same tree for namespaced nodes: two layers of an overlay.
+	mv "$T/up" "$T/out/up"
+	echo "$to/up:$rootfs" >"$T/out/layers"
 }
 progress "golden disk of the node" all
 : >"$T/out/.complete"
