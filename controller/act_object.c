@@ -33,25 +33,42 @@ static const struct api_condition *find(const struct list *conds, const char *ty
 	return NULL;
 }
 
-/* Events about conditions that become true with the status in @body. */
-static void tell_changes(
-	struct reconcile *rc, const struct view_driver *d, const struct json *body)
+/* Conditions that are worth an Event when they become true; all but the first are bad news. */
+static const char *const event_types[] = { "Ready", "Stalled", "Degraded", "Conflict" };
+
+static unsigned news_of(const struct view_driver *d, const struct json *body)
 {
-	static const char *const types[] = { "Ready", "Stalled", "Degraded", "Conflict" };
 	const struct json *list = json_path(body, "status.conditions");
+	unsigned news = 0;
 
 	for (size_t i = 0; i < json_len(list); i++) {
 		const struct json *c = json_at(list, i);
 		const char *type = view_str(json_get_str(c, "type"));
-		const char *reason = view_str(json_get_str(c, "reason"));
 		const struct api_condition *old = find(&d->conditions, type);
 
 		if (!streq(view_str(json_get_str(c, "status")), "True") ||
-			(old && streq(old->status, "True") && streq(old->reason, reason)))
+			(old && streq(old->status, "True") &&
+				streq(old->reason, view_str(json_get_str(c, "reason")))))
 			continue;
-		for (size_t k = 0; k < ARRAY_SIZE(types); k++)
-			if (streq(type, types[k]))
-				tell(rc, d, k > 0, reason,
+		for (size_t k = 0; k < ARRAY_SIZE(event_types); k++)
+			if (streq(type, event_types[k]))
+				news |= 1u << k;
+	}
+	return news;
+}
+
+static void tell_news(struct reconcile *rc, const struct view_driver *d, unsigned news,
+	const struct json *obj)
+{
+	const struct json *list = json_path(obj, "status.conditions");
+
+	for (size_t i = 0; i < json_len(list); i++) {
+		const struct json *c = json_at(list, i);
+
+		for (size_t k = 0; k < ARRAY_SIZE(event_types); k++)
+			if ((news & 1u << k) &&
+				streq(view_str(json_get_str(c, "type")), event_types[k]))
+				tell(rc, d, k > 0, view_str(json_get_str(c, "reason")),
 					view_str(json_get_str(c, "message")));
 	}
 }
@@ -61,7 +78,6 @@ static void status_done(struct op *op, const struct kube_response *res)
 	struct reconcile *rc = op->owner;
 	enum fleet_kind kind = str_starts(op->key, "driver/") ? FLEET_DRIVERS
 							      : FLEET_CLASSES;
-	const struct json *body = map_get(rc->bodies, op->key);
 	struct err e = { 0 };
 
 	if (res->result == -ENOENT) { /* deleted meanwhile */
@@ -70,9 +86,8 @@ static void status_done(struct op *op, const struct kube_response *res)
 	}
 	if (res->result < 0)
 		return;
-	if (kind == FLEET_DRIVERS && body && fleet_driver(rc->fleet, op->name) &&
-		jhash(json_get(body, "status")) == op->hash)
-		tell_changes(rc, fleet_driver(rc->fleet, op->name), body);
+	if (kind == FLEET_DRIVERS && fleet_driver(rc->fleet, op->name))
+		tell_news(rc, fleet_driver(rc->fleet, op->name), op->news, res->obj);
 	if (fleet_put(rc->fleet, kind, res->obj, &e) < 0)
 		log_error(&e, "answer of a write cannot be read", NULL);
 	op->written_hash = op->hash;
@@ -112,6 +127,9 @@ int act_object(struct reconcile *rc, struct op *op, struct err *e)
 			     : "/status" BODIES_APPLY);
 	op->hash = jhash(json_get(body, "status"));
 	op->written_us = loop_now(rc->loop);
+	op->news = str_starts(op->key, "driver/") && fleet_driver(rc->fleet, op->name)
+			   ? news_of(fleet_driver(rc->fleet, op->name), body)
+			   : 0;
 	if (r >= 0)
 		r = op_start(op, rc->kube, "PATCH", buf_cstr(&path),
 			is_finalizer ? KUBE_MERGE_PATCH : KUBE_APPLY, body,

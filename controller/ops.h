@@ -28,6 +28,8 @@ struct op {
 	char uid[64]; /* of the pod that is being evicted */
 	/* statuses: what was written and what came of it */
 	uint64_t written_hash, stored_hash, written_us;
+	unsigned
+		news; /* conditions that become true with it, by their place in the list of events */
 };
 
 /* Made when absent; NULL when memory is short. */

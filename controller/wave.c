@@ -2,6 +2,8 @@
 /* The upgrade of each node as a state machine, and who may start next. */
 #include "wave.h"
 
+#include <stdio.h>
+
 #include "assign.h"
 
 enum {
@@ -36,17 +38,18 @@ bool wave_may_replace(int state)
 
 bool wave_targets(const char *target, const char *name, int64_t generation)
 {
-	size_t len = strlen(name);
+	size_t len = strlen(name), n;
+	char want[32];
 
+	n = (size_t)snprintf(want, sizeof(want), "%lld", (long long)generation);
 	for (const char *p = target; p && *p;) {
-		const char *end = strchr(p, ',');
+		const char *end = strchrnul(p, ',');
 
-		if (strncmp(p, name, len) == 0 && p[len] == '@') {
-			if (generation == 0)
-				return true;
-			return strtoll(p + len + 1, NULL, 10) == generation;
-		}
-		p = end ? end + 1 : NULL;
+		if (strncmp(p, name, len) == 0 && p[len] == '@')
+			return generation == 0 ||
+			       ((size_t)(end - p) == len + 1 + n &&
+				       memcmp(p + len + 1, want, n) == 0);
+		p = *end ? end + 1 : NULL;
 	}
 	return false;
 }
