@@ -396,7 +396,7 @@ static enum class_match match_one(
 		strncasecmp(m->class_code, d->class_code, strlen(m->class_code)) != 0)
 		return CLASS_NO;
 	if (!str_empty(m->driver) && !streq(m->driver, d->driver))
-		return d->driver[0] ? CLASS_NO : CLASS_UNBOUND;
+		return d->driver[0] ? CLASS_OTHER_DRIVER : CLASS_UNBOUND;
 	if (!str_empty(m->subsystem) && !has_subsystem(inv, d, m->subsystem))
 		return d->driver[0] ? CLASS_NO : CLASS_UNBOUND;
 	return CLASS_YES;

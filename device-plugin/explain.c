@@ -49,10 +49,48 @@ static const struct claim *claim_of(const struct snapshot *s, const struct devic
 	return NULL;
 }
 
-/* "" when it is allocatable. */
-static void why_not(const struct claim *c, char *out, size_t size)
+/* The class that would have it with another driver bound; NULL. */
+static const struct api_class *near_miss(
+	const struct classes *classes, struct inventory *inv, struct device *d)
 {
-	if (!c)
+	for (size_t i = 0; i < classes_len(classes); i++)
+		if (class_match(classes_at(classes, i), inv, d) == CLASS_OTHER_DRIVER)
+			return classes_at(classes, i);
+	return NULL;
+}
+
+/* What --explain speaks of: what is claimed, nearly claimed, or looks as if it should be. */
+struct subject {
+	struct device *device;
+	const struct claim *claim; /* NULL */
+	const struct api_class *near; /* NULL */
+};
+
+static bool next_subject(const struct snapshot *s, const struct classes *classes,
+	struct inventory *inv, size_t *it, struct subject *ret)
+{
+	while (*it < inventory_len(inv)) {
+		struct device *d = inventory_at(inv, (*it)++);
+
+		*ret = (struct subject){ d, claim_of(s, d), NULL };
+		if (!ret->claim)
+			ret->near = near_miss(classes, inv, d);
+		if (ret->claim || ret->near || is_accelerator_like(d))
+			return true;
+	}
+	return false;
+}
+
+/* "" when it is allocatable. */
+static void why_not(const struct subject *x, char *out, size_t size)
+{
+	const struct claim *c = x->claim;
+
+	if (!c && x->near)
+		(void)snprintf(out, size,
+			"driver '%s' is bound, class '%s' wants another one",
+			x->device->driver, x->near->meta.name);
+	else if (!c)
 		(void)snprintf(out, size, "no class matches it");
 	else if (is_external(c->class_))
 		(void)snprintf(out, size,
@@ -190,14 +228,15 @@ int list_json(const struct snapshot *s, const struct classes *classes, struct js
 	return 0;
 }
 
-static struct json *explained(const struct snapshot *s, const struct device *d)
+static struct json *explained(const struct subject *x)
 {
 	CLEANUP(json_freep) struct json *o = json_new_object();
-	const struct claim *c = claim_of(s, d);
+	const struct claim *c = x->claim;
 	char why[512];
 
-	why_not(c, why, sizeof(why));
-	if (set_device(o, d) < 0 || json_set_bool(o, "allocatable", !why[0]) < 0 ||
+	why_not(x, why, sizeof(why));
+	if (set_device(o, x->device) < 0 ||
+		json_set_bool(o, "allocatable", !why[0]) < 0 ||
 		(why[0] && json_set_str(o, "why", why) < 0) ||
 		(c && set_claim(o, c) < 0) ||
 		(c && c->rival &&
@@ -210,18 +249,15 @@ static struct json *explained(const struct snapshot *s, const struct device *d)
 }
 
 int explain_json(const struct snapshot *s, const struct classes *classes,
-	const struct inventory *inv, struct json **ret)
+	struct inventory *inv, struct json **ret)
 {
 	CLEANUP(json_freep) struct json *doc = json_new_object(), *a = json_new_array();
+	struct subject x;
+	size_t it = 0;
 
-	for (size_t i = 0; i < inventory_len(inv); i++) {
-		const struct device *d = inventory_at(inv, i);
-
-		if (!claim_of(s, d) && !is_accelerator_like(d))
-			continue;
-		if (json_add(a, explained(s, d)) < 0)
+	while (next_subject(s, classes, inv, &it, &x))
+		if (json_add(a, explained(&x)) < 0)
 			return -ENOMEM;
-	}
 	if (json_set_int(doc, "version", 1) < 0 ||
 		json_set(doc, "devices", TAKE(a)) < 0 || set_classes(doc, s, classes) < 0)
 		return -ENOMEM;
@@ -289,13 +325,13 @@ int list_text(const struct snapshot *s, const struct classes *classes, struct bu
 	return buf_ok(out);
 }
 
-static void explain_device(
-	const struct snapshot *s, const struct device *d, struct buf *out)
+static void explain_device(const struct subject *x, struct buf *out)
 {
-	const struct claim *c = claim_of(s, d);
+	const struct device *d = x->device;
+	const struct claim *c = x->claim;
 	char why[512];
 
-	why_not(c, why, sizeof(why));
+	why_not(x, why, sizeof(why));
 	(void)buf_fmt(out, "%s (%s %s:%s, driver %s): ", d->id, bus_name(d),
 		dash(d->vendor), dash(d->device), d->driver[0] ? d->driver : "none");
 	if (why[0])
@@ -312,16 +348,13 @@ static void explain_device(
 }
 
 int explain_text(const struct snapshot *s, const struct classes *classes,
-	const struct inventory *inv, struct buf *out)
+	struct inventory *inv, struct buf *out)
 {
-	size_t n = 0;
+	struct subject x;
+	size_t n = 0, it = 0;
 
-	for (size_t i = 0; i < inventory_len(inv); i++) {
-		const struct device *d = inventory_at(inv, i);
-
-		if (!claim_of(s, d) && !is_accelerator_like(d))
-			continue;
-		explain_device(s, d, out);
+	while (next_subject(s, classes, inv, &it, &x)) {
+		explain_device(&x, out);
 		n++;
 	}
 	if (n == 0)

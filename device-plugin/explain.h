@@ -19,6 +19,6 @@ int list_text(const struct snapshot *s, const struct classes *classes, struct bu
 /* --explain: for every accelerator-like device and every claimed one, whether it is allocatable, and
  * why not; for every class, what it matches. */
 int explain_json(const struct snapshot *s, const struct classes *classes,
-	const struct inventory *inv, struct json **ret) _must_check_;
+	struct inventory *inv, struct json **ret) _must_check_;
 int explain_text(const struct snapshot *s, const struct classes *classes,
-	const struct inventory *inv, struct buf *out) _must_check_;
+	struct inventory *inv, struct buf *out) _must_check_;

@@ -154,7 +154,7 @@ static void on_signal(int signo, void *user)
 {
 	log_event(LOG_INFO, "stopping", "signal", strsignal(signo), NULL);
 	notify("STOPPING=1");
-	plugin_stop(user);
+	plugin_stop(*(struct plugin **)user);
 }
 
 static int exit_status(int r)
@@ -174,16 +174,16 @@ static int serve(const struct plugin_options *o)
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	r = loop_new(&l, NULL, &e);
+	/* Signals wait for the loop, which runs when there is a plugin to stop. */
+	if (r == 0)
+		r = loop_signal(l, SIGTERM, on_signal, &p, NULL);
+	if (r == 0)
+		r = loop_signal(l, SIGINT, on_signal, &p, NULL);
 	if (r == 0)
 		r = plugin_new(l, o, &p, &e);
 	if (r < 0) {
 		log_error(&e, "cannot start", NULL);
 		return exit_status(r);
-	}
-	if (loop_signal(l, SIGTERM, on_signal, p, NULL) < 0 ||
-		loop_signal(l, SIGINT, on_signal, p, NULL) < 0) {
-		log_event(LOG_ERROR, "cannot start: no signals", NULL);
-		return EXIT_ENVIRONMENT;
 	}
 	log_event(LOG_INFO, "serving", "version", FARRIER_VERSION, NULL);
 	notify("READY=1");

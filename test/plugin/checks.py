@@ -1,0 +1,715 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of farrier-device-plugin against the kubelet's own plugin server and fake devices.
+
+Prints "ok NAME" or "not ok NAME: why" for each, and "N passed, N failed, N skipped" at the end.
+Numbers in brackets are those of the conformance list. Usage: checks.py PLUGIN STUB BED [NAME...]
+"""
+import ctypes.util, glob, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
+import urllib.request
+
+PLUGIN, STUB, BED = sys.argv[1:4]
+ONLY = sys.argv[4:]
+RES = "farrier.dev/edu"
+A, B, C = "0000:21:00.0", "0000:41:00.0", "0000:42:00.0"
+
+
+class Lines:
+    """A process whose lines are kept and waited for."""
+
+    def __init__(self, argv, stream="stdout", **kw):
+        self.lines, self.cond, self.at = [], threading.Condition(), 0
+        kw[stream] = subprocess.PIPE
+        self.p = subprocess.Popen(argv, stdin=subprocess.PIPE, text=True, bufsize=1, **kw)
+        self.t = threading.Thread(target=self.read, args=(getattr(self.p, stream),), daemon=True)
+        self.t.start()
+
+    def read(self, f):
+        for line in f:
+            try:
+                obj = json.loads(line)
+            except ValueError:
+                obj = {"text": line.rstrip()}
+            obj["at"] = time.time()
+            with self.cond:
+                self.lines.append(obj)
+                self.cond.notify_all()
+
+    def wait(self, what, timeout=5, **want):
+        """The first line from self.at on whose members equal `want`; moves behind it."""
+        return self.until(lambda o: all(o.get(k) == v for k, v in want.items()), what, timeout)
+
+    def until(self, pred, what, timeout=5):
+        end = time.time() + timeout
+        with self.cond:
+            while True:
+                while self.at < len(self.lines):
+                    self.at += 1
+                    if pred(self.lines[self.at - 1]):
+                        return self.lines[self.at - 1]
+                left = end - time.time()
+                if left <= 0 or not self.cond.wait(left):
+                    if time.time() >= end:
+                        raise AssertionError(f"{what}: not within {timeout} s; last: {self.lines[-3:]}")
+
+    def skip(self):
+        with self.cond:
+            self.at = len(self.lines)
+
+    def since(self, pred, start):
+        with self.cond:
+            return [o for o in self.lines[start:] if pred(o)]
+
+    def send(self, text):
+        self.p.stdin.write(text + "\n")
+        self.p.stdin.flush()
+
+    def end(self, sig=signal.SIGTERM, timeout=10):
+        if self.p.poll() is None:
+            self.p.send_signal(sig)
+        try:
+            rc = self.p.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.p.kill()
+            rc = self.p.wait()
+        self.t.join(2)
+        return rc
+
+
+class Stub(Lines):
+    def __init__(self, d):
+        super().__init__([STUB, d], stderr=subprocess.DEVNULL)
+        self.wait("stub", 10, event="started")
+
+    def ask(self, text):
+        self.skip()
+        self.send(text)
+        return self.until(lambda o: o.get("event") in ("answer", "error"), text, 15)
+
+    def answer(self, text):
+        o = self.ask(text)
+        assert o["event"] == "answer", o
+        return o["answer"]
+
+    def list(self, devices, timeout=8, resource=RES):
+        """Waits for the list of these "ID Health numa"."""
+        want = sorted(devices)
+        return self.until(lambda o: o.get("event") == "list" and o["resource"] == resource
+                          and sorted(o["devices"] or []) == want, f"list {want}", timeout)
+
+
+class Bed(Lines):
+    """The fake machine: its /sys and /dev are folders that we may edit."""
+
+    def __init__(self, dir_):
+        super().__init__(["umockdev-wrapper", BED])
+        self.root = self.until(lambda o: "text" in o, "bed")["text"]
+        self.dir = dir_
+
+    def do(self, text):
+        self.send(text)
+        o = self.until(lambda o: "text" in o, text)
+        assert o["text"] == "ok", o
+
+    def path(self, addr, *more):
+        return os.path.join(self.root, self.sys(addr).lstrip("/"), *more)
+
+    def sys(self, addr):
+        return f"/sys/devices/pci{addr[:5]}{addr[5]}0/{addr}"
+
+    def add(self, addr, numa, n, subsystem="edu", driver="edu", event=True):
+        """By files: umockdev's own calls cannot add the same device node twice."""
+        d = self.path(addr)
+        child = os.path.join(d, subsystem, f"{subsystem}{n}")
+        os.makedirs(child)
+        for name, text in (("vendor", "0x1234"), ("device", "0x11e8"), ("class", "0x00ff00"), ("numa_node", numa),
+                           ("uevent", f"PCI_SLOT_NAME={addr}"), (f"{subsystem}/{subsystem}{n}/uevent",
+                            f"MAJOR=240\nMINOR={n}\nDEVNAME={subsystem}{n}")):
+            with open(os.path.join(d, name), "w") as f:
+                f.write(f"{text}\n")
+        os.symlink(f"../../../bus/pci/drivers/{driver}", os.path.join(d, "driver"))
+        os.symlink("../../../bus/pci", os.path.join(d, "subsystem"))
+        os.symlink(f"../../../../../class/{subsystem}", os.path.join(child, "subsystem"))
+        bus = os.path.join(self.root, "sys/bus/pci/devices")
+        os.makedirs(bus, exist_ok=True)
+        os.symlink("../../../" + self.sys(addr)[5:], os.path.join(bus, addr))
+        os.makedirs(os.path.join(self.root, "dev"), exist_ok=True)
+        open(os.path.join(self.root, "dev", f"{subsystem}{n}"), "w").close()
+        if event:
+            self.event(addr, "add")
+
+    def remove(self, addr, event=True):
+        for node in glob.glob(self.path(addr, "edu", "*")):
+            os.unlink(os.path.join(self.root, "dev", os.path.basename(node)))
+        os.unlink(os.path.join(self.root, "sys/bus/pci/devices", addr))
+        shutil.rmtree(self.path(addr))
+        if event:
+            self.event(addr, "remove")
+
+    def event(self, addr, action):
+        # A device that is gone cannot be named: any event leads to a look.
+        for d in glob.glob(os.path.join(self.root, "sys/devices/pci*/0000:*")) + ["/" + addr]:
+            addr = addr if os.path.isdir(self.path(addr)) else os.path.basename(d)
+        if os.path.isdir(self.path(addr)):
+            self.do(f"event {self.sys(addr)} {action}")
+
+    def unbind(self, addr, event=True):
+        os.unlink(self.path(addr, "driver"))
+        if event:
+            self.event(addr, "unbind")
+
+    def bind(self, addr, driver="edu", event=True):
+        os.symlink(f"../../../bus/pci/drivers/{driver}", self.path(addr, "driver"))
+        if event:
+            self.event(addr, "bind")
+
+
+CLASS = """apiVersion: farrier.dev/v1alpha1
+kind: AcceleratorClass
+metadata: {{ name: {name} }}
+spec:
+  match: [ {{ bus: PCI, vendor: "1234", device: "11e8"{match} }} ]
+  resourceName: {resource}
+  deviceNodes: [ {{ subsystem: edu, permissions: rw }} ]
+{more}"""
+
+
+class World:
+    """One node: folders, fake devices, a kubelet, and the plugin."""
+
+    def __init__(self, devices=((A, 0, 0), (B, 1, 1)), classes=True, kubelet=True):
+        self.dir = tempfile.mkdtemp(prefix="farrier-plugin-")
+        for d in ("dp", "cdi", "run", "classes"):
+            os.mkdir(self.path(d))
+        self.bed = Bed(self.dir)
+        for d in devices:
+            self.bed.add(*d)
+        if classes:
+            self.cls("edu")
+        self.stub = Stub(self.path("dp")) if kubelet else None
+        self.plugins = []
+
+    def path(self, *p):
+        return os.path.join(self.dir, *p)
+
+    def cls(self, name, resource=RES, match=', driver: edu', more="", file=None):
+        text = CLASS.format(name=name, resource=resource, match=match, more=more)
+        self.write(file or f"{name}.yaml", text)
+
+    def write(self, file, text):
+        tmp = self.path("classes", ".tmp")
+        with open(tmp, "w") as f:
+            f.write(text)
+        os.rename(tmp, self.path("classes", file))
+
+    def env(self):
+        preload = "libumockdev-preload.so.0"
+        if "/san/" in PLUGIN:
+            preload = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip() + ":" + preload
+        return dict(os.environ, LD_PRELOAD=preload, UMOCKDEV_DIR=self.bed.root,
+                    ASAN_OPTIONS="detect_leaks=1", **getattr(self, "extra_env", {}))
+
+    def argv(self, *more):
+        return [PLUGIN, "--classes", self.path("classes"), "--kubelet-dir", self.path("dp"),
+                "--cdi-dir", self.path("cdi"), "--run", self.path("run"), *more]
+
+    def start(self, *more):
+        p = Lines(self.argv(*more), stream="stderr", env=self.env(), stdout=subprocess.DEVNULL)
+        self.plugins.append(p)
+        return p
+
+    def show(self, *more):
+        return subprocess.check_output(self.argv(*more), env=self.env(), text=True, timeout=20)
+
+    def up(self, *more, devices=(f"{A} Healthy 0", f"{B} Healthy 1")):
+        p = self.start(*more)
+        self.stub.list(devices, timeout=10)
+        return p
+
+    def sockets(self):
+        return glob.glob(self.path("dp", "farrier-*.sock"))
+
+    def close(self):
+        bad = []
+        for p in self.plugins:
+            rc = p.end()
+            bad += [o["text"] for o in p.lines if "text" in o]
+            if rc not in (0, -signal.SIGKILL):
+                bad.append(f"plugin's status {rc}")
+        if self.stub:
+            self.stub.end(signal.SIGKILL)
+        self.bed.p.stdin.close()
+        self.bed.end()
+        shutil.rmtree(self.dir)
+        shutil.rmtree(self.bed.root, ignore_errors=True)
+        assert not bad, "\n".join(bad[-40:])
+
+
+CHECKS = []
+
+
+def check(name, **kw):
+    def wrap(f):
+        CHECKS.append((name, f, kw))
+        return f
+    return wrap
+
+
+def eq(have, want):
+    assert have == want, f"{have!r} is not {want!r}"
+
+
+# ---- registration ----
+@check("registers, lists with topology, CDI spec before the first list (2, 38, 42)")
+def registers(w):
+    w.start()
+    w.stub.wait("connected", event="connected", resource=RES, preferred=True)
+    spec = json.load(open(w.path("cdi", "farrier.dev-edu.json")))
+    w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1"])
+    eq(spec["kind"], "farrier.dev/edu")
+    eq([d["name"] for d in spec["devices"]], [A, B])
+    eq(spec["devices"][0]["containerEdits"]["deviceNodes"],
+       [{"path": "/dev/edu0", "hostPath": "/dev/edu0", "permissions": "rw"}])
+    devices = json.load(open(w.path("run", "devices.json")))
+    eq(devices["version"], 1)
+    eq([(d["id"], d["class"], d["resourceName"], d["health"], d["numaNode"], d["pcieRoot"]) for d in devices["devices"]],
+       [(A, "edu", RES, "Healthy", 0, "pci0000:20"), (B, "edu", RES, "Healthy", 1, "pci0000:40")])
+    eq(os.stat(w.sockets()[0]).st_mode & 0o777, 0o600)
+
+
+@check("a kubelet that starts anew is registered with within 5 s (14)")
+def kubelet_restart(w):
+    w.up()
+    for _ in range(3):
+        w.stub.skip()
+        w.stub.send("restart")
+        t = w.stub.wait("started", event="started")["at"]
+        o = w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1"], timeout=5)
+        print(f"#   list {1000 * (o['at'] - t):.0f} ms after the kubelet's start")
+
+
+@check("our socket deleted: made again and registered (15)")
+def socket_deleted(w):
+    w.up()
+    w.stub.skip()
+    os.unlink(w.sockets()[0])
+    w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1"], timeout=5)
+    eq(len(w.sockets()), 1)
+
+
+@check("stream closed by the kubelet: registered again within 5 s (9, 16)")
+def stream_closed(w):
+    p = w.up()
+    for _ in range(2):
+        w.stub.answer(f"disconnect {RES}")
+        w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1"], timeout=5)
+    assert not [o for o in p.lines if o.get("level") == "error"], p.lines
+
+
+@check("no kubelet at the start, then a stale socket, then one (19)", kubelet=False)
+def no_kubelet(w):
+    p = w.start()
+    p.wait("serving", 10, msg="serving")
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(w.path("dp", "kubelet.sock"))  # of the last boot: nobody listens
+    s.close()
+    time.sleep(1)
+    w.stub = Stub(w.path("dp"))
+    t = w.stub.lines[0]["at"]
+    o = w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1"], timeout=5)
+    print(f"#   list {1000 * (o['at'] - t):.0f} ms after the kubelet's start")
+
+
+@check("a kubelet's folder that is not there yet is made (19)", kubelet=False)
+def no_folder(w):
+    os.rmdir(w.path("dp"))
+    p = w.start()
+    p.wait("serving", 10, msg="serving")
+    w.stub = Stub(w.path("dp"))
+    w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1"], timeout=5)
+
+
+@check("options failing: tried again with a back-off, reported once (13)")
+def options_failing(w):
+    w.stub.answer("fail-options on")
+    p = w.start()
+    p.wait("failure", 10, msg="registration failed")
+    time.sleep(3)
+    n = [o for o in p.lines if o.get("msg") == "registration failed"]
+    eq(len(n), 1)
+    assert "100% \u00e4rger" in n[0]["error"], n
+    w.stub.answer("fail-options off")
+    w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1"], timeout=10)
+
+
+@check("a name that the kubelet refuses: reported, no busy loop (12)", classes=False)
+def bad_name(w):
+    # With "requests." in front, as quotas write it, this is too long.
+    w.cls("edu", resource=".".join(["a" * 61] * 4) + "/edu")
+    p = w.start()
+    o = p.until(lambda o: o.get("level") == "error", "error", 10)
+    assert "the ResourceName" in o.get("error", ""), o
+    time.sleep(2)
+    eq(len([o for o in p.lines if o.get("level") == "error"]), 1)
+
+
+@check("two instances overlap, the old one leaves: one live stream at the end (18)")
+def overlap(w):
+    old = w.up()
+    new = w.start()
+    new.wait("the new one registers", 10, msg="registered with the kubelet")
+    w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1"])
+    eq(len(w.sockets()), 2)
+    w.stub.skip()
+    eq(old.end(), 0)
+    w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1"], timeout=10)
+    time.sleep(0.5)
+    eq(w.stub.answer(f"prestart {RES} {A}"), "ok")
+    eq(len(w.sockets()), 1)
+
+
+@check("SIGTERM: status 0, socket gone, CDI spec stays (20)")
+def sigterm(w):
+    p = w.up()
+    w.stub.skip()
+    t = time.time()
+    eq(p.end(), 0)
+    assert time.time() - t < 3, "slow"
+    eq(w.sockets(), [])
+    assert os.path.exists(w.path("cdi", "farrier.dev-edu.json"))
+    w.stub.wait("disconnected", event="disconnected")
+
+
+@check("kill -9: the next one removes what was left and serves (33)")
+def killed(w):
+    p = w.up()
+    before = w.stub.answer(f"allocate {RES} {A}")
+    p.end(signal.SIGKILL)
+    eq(len(w.sockets()), 1)
+    w.stub.skip()
+    w.up()
+    eq(len(w.sockets()), 1)
+    eq(w.stub.answer(f"allocate {RES} {A}"), before)
+
+
+# ---- allocation ----
+@check("Allocate: CDI names only, one answer per container, in order, the same again (31, 32, 37)")
+def allocate(w):
+    w.up()
+    want = [{"cdi_devices": [{"name": f"{RES}={B}"}]}, {"cdi_devices": [{"name": f"{RES}={A}"}]}]
+    for _ in range(3):
+        eq(w.stub.answer(f"allocate {RES} {B} {A}"), want)
+    eq(w.stub.answer(f"allocate {RES} {A},{B}"), [{"cdi_devices": [{"name": f"{RES}={A}"}, {"name": f"{RES}={B}"}]}])
+
+
+@check("unknown and unhealthy devices are refused (30)")
+def refuse(w):
+    w.up()
+    eq(w.stub.ask(f"allocate {RES} nope")["code"], "NotFound")
+    eq(w.stub.ask(f"allocate {RES} {A},nope")["code"], "NotFound")
+    w.bed.unbind(A)
+    w.stub.list([f"{A} Unhealthy 0", f"{B} Healthy 1"])
+    o = w.stub.ask(f"allocate {RES} {A}")
+    eq(o["code"], "FailedPrecondition")
+    assert "DriverNotBound" in o["text"], o
+    eq(w.stub.ask(f"prestart {RES} {A}")["code"], "FailedPrecondition")
+    eq(w.stub.answer(f"prestart {RES} {B}"), "ok")
+
+
+@check("preferred: must-include, size, nearest, never an error (39)", devices=(
+    (A, 0, 0), ("0000:22:00.0", 0, 1), (B, 1, 2), (C, 1, 3)))
+def preferred(w):
+    d = "0000:22:00.0"
+    w.up(devices=[f"{A} Healthy 0", f"{d} Healthy 0", f"{B} Healthy 1", f"{C} Healthy 1"])
+    all_ = f"{A},{d},{B},{C}"
+    eq(w.stub.answer(f"preferred {RES} 2 {all_} -"), f"{A},{d}")
+    eq(w.stub.answer(f"preferred {RES} 2 {all_} {C}"), f"{B},{C}")
+    eq(w.stub.answer(f"preferred {RES} 1 {A},{B} {B}"), B)
+    eq(w.stub.answer(f"preferred {RES} 3 {B},{C},{A} -"), f"{A},{B},{C}")
+    eq(w.stub.answer(f"preferred {RES} 5 {all_} -"), "")
+    eq(w.stub.answer(f"preferred {RES} 1 {A} {B}"), "")
+    eq(w.stub.answer(f"preferred {RES} 1 nope -"), "")
+
+
+@check("without CDI: device nodes by stable names that follow the device (33)", classes=False)
+def no_cdi(w):
+    more = "  cdi: false\n  env: { EDU: yes-please }\n  mounts: [ { hostPath: /opt/edu, containerPath: /edu } ]\n"
+    w.cls("edu", more=more)
+    w.up()
+    link = w.path("run", "dev", A, "edu-0")
+    answer = w.stub.answer(f"allocate {RES} {A}")
+    eq(answer, [{"envs": {"EDU": "yes-please"},
+                 "mounts": [{"container_path": "/edu", "host_path": "/opt/edu", "read_only": True}],
+                 "devices": [{"container_path": "/dev/edu0", "host_path": link, "permissions": "rw"}]}])
+    eq(os.readlink(link), "/dev/edu0")
+    # The other way round, as after a reboot with another order of probing.
+    w.bed.remove(A)
+    w.bed.remove(B)
+    w.stub.list([f"{A} Unhealthy 0", f"{B} Unhealthy 1"])
+    assert not os.path.lexists(link)
+    w.bed.add(B, 1, 0)
+    w.bed.add(A, 0, 1)
+    w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1"])
+    eq(os.readlink(link), "/dev/edu1")
+    eq(os.listdir(w.path("cdi")), [])
+
+
+@check("TimeSlice: replicas follow their device, no more than allowed per request (28)", classes=False)
+def time_slice(w):
+    w.cls("edu", more="  sharing: { strategy: TimeSlice, timeSlice: { replicas: 3, maxPerRequest: 1 } }\n")
+    ids = lambda a, h, n: [f"{a}::{i} {h} {n}" for i in range(3)]
+    w.up(devices=ids(A, "Healthy", 0) + ids(B, "Healthy", 1))
+    eq(w.stub.answer(f"allocate {RES} {A}::2"), [{"cdi_devices": [{"name": f"{RES}={A}"}]}])
+    eq(w.stub.ask(f"allocate {RES} {A}::0,{B}::0")["code"], "InvalidArgument")
+    eq(w.stub.answer(f"preferred {RES} 1 {A}::1,{A}::2,{B}::0,{B}::1,{B}::2 -"), f"{B}::0")
+    w.bed.unbind(A)
+    w.stub.list(ids(A, "Unhealthy", 0) + ids(B, "Healthy", 1))
+    w.bed.bind(A)
+    w.stub.list(ids(A, "Healthy", 0) + ids(B, "Healthy", 1))
+
+
+# ---- device state ----
+@check("hotplug: a new device is listed, a lost one stays as Unhealthy and comes back (22, 26)")
+def hotplug(w):
+    w.up()
+    t = time.time()
+    w.bed.add(C, 1, 2)
+    o = w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1", f"{C} Healthy 1"])
+    print(f"#   listed {1000 * (o['at'] - t):.0f} ms after the plug")
+    w.bed.remove(C)
+    w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1", f"{C} Unhealthy 1"])
+    eq([d["name"] for d in json.load(open(w.path("cdi", "farrier.dev-edu.json")))["devices"]], [A, B])
+    w.bed.remove(A)
+    w.stub.list([f"{A} Unhealthy 0", f"{B} Healthy 1", f"{C} Unhealthy 1"])
+    w.bed.add(C, 1, 2)
+    w.stub.list([f"{A} Unhealthy 0", f"{B} Healthy 1", f"{C} Healthy 1"])
+    w.bed.add(A, 0, 0)
+    w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1", f"{C} Healthy 1"])
+
+
+@check("without events the poll sees it as well (21)")
+def poll(w):
+    w.up()
+    w.bed.unbind(A, event=False)
+    w.stub.list([f"{A} Unhealthy 0", f"{B} Healthy 1"], timeout=8)
+    w.bed.bind(A, event=False)
+    w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1"], timeout=8)
+
+
+@check("device node gone: Unhealthy until it is back (21)")
+def node_gone(w):
+    w.up()
+    node = os.path.join(w.bed.root, "dev/edu0")
+    os.rename(node, node + ".away")
+    w.bed.event(A, "change")
+    w.stub.list([f"{A} Unhealthy 0", f"{B} Healthy 1"])
+    devices = json.load(open(w.path("run", "devices.json")))["devices"]
+    eq((devices[0]["health"], devices[0]["reason"]), ("Unhealthy", "DeviceAbsent"))
+    os.rename(node + ".away", node)
+    w.bed.event(A, "change")
+    w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1"])
+
+
+@check("another driver bound: Unhealthy, not lost (21)")
+def other_driver(w):
+    w.up()
+    w.bed.unbind(A, event=False)
+    w.bed.bind(A, driver="vfio-pci")
+    w.stub.list([f"{A} Unhealthy 0", f"{B} Healthy 1"])
+    assert "driver 'vfio-pci' is bound" in w.show("--explain")
+
+
+@check("a device whose driver comes later is listed, Unhealthy at first")
+def late_driver(w):
+    w.bed.unbind(A)
+    w.bed.unbind(B)
+    w.up(devices=[f"{A} Unhealthy 0", f"{B} Unhealthy 1"])
+    w.bed.bind(A)
+    w.stub.list([f"{A} Healthy 0", f"{B} Unhealthy 1"])
+
+
+@check("an equal state is not sent again, a burst is merged (27)")
+def no_resend(w):
+    w.up()
+    n = len(w.stub.lines)
+    for _ in range(200):
+        w.bed.event(A, "change")
+    time.sleep(1)
+    eq(w.stub.since(lambda o: o["event"] == "list", n), [])
+    n = len(w.stub.lines)
+    for _ in range(20):
+        w.bed.unbind(A)
+        w.bed.bind(A)
+    w.bed.unbind(A)
+    w.stub.list([f"{A} Unhealthy 0", f"{B} Healthy 1"])
+    time.sleep(0.5)
+    lists = w.stub.since(lambda o: o["event"] == "list", n)
+    assert len(lists) <= 6, f"{len(lists)} lists for one burst"
+    eq(sorted(lists[-1]["devices"]), [f"{A} Unhealthy 0", f"{B} Healthy 1"])
+
+
+@check("no NUMA node: no TopologyInfo; a mixed resource is warned about (41, 44)", devices=((A, -1, 0), (B, 1, 1)))
+def no_numa(w):
+    p = w.up(devices=[f"{A} Healthy none", f"{B} Healthy 1"])
+    p.until(lambda o: "never satisfy a topology hint" in o.get("msg", ""), "warning")
+
+
+@check("3,072 devices: one list under 4 MiB, and allocatable (29)", classes=False,
+       devices=[(f"0000:{0x21 + i // 8:02x}:0{i % 8}.0", 0, i) for i in range(12)])
+def many(w):
+    w.cls("edu", more="  sharing: { strategy: TimeSlice, timeSlice: { replicas: 256, maxPerRequest: 1 } }\n")
+    w.start()
+    w.stub.until(lambda o: o.get("event") == "list" and o["n"] == o["healthy"] == 3072, "list", 10)
+    eq(w.stub.answer(f"allocate {RES} {A}::255"), [{"cdi_devices": [{"name": f"{RES}={A}"}]}])
+
+
+# ---- classes ----
+@check("a bad class file keeps its last good content and is reported")
+def bad_class(w):
+    p = w.up()
+    good = open(w.path("classes", "edu.yaml")).read()
+    n = len(w.stub.lines)
+    for i, bad in enumerate(("spec: [", good + "  unknownField: 1\n", good.replace("farrier.dev/edu", "no name"),
+                             good.replace('"1234"', "1234"), "", "a: b\n---\n" + good)):
+        w.write("edu.yaml", bad)
+        if bad:
+            p.until(lambda o: o.get("msg") == "class file is not good", f"bad file {i}")
+    w.write("other.yaml", "kind: [nonsense")
+    p.until(lambda o: o.get("msg") == "class file is not good", "other")
+    time.sleep(0.3)
+    assert "file in error" in w.show("--list")
+    eq([o for o in w.stub.since(lambda o: o["event"] == "list", n) if o["n"]], [])
+    w.write("edu.yaml", good)
+    time.sleep(0.3)
+    eq(w.stub.answer(f"prestart {RES} {A}"), "ok")
+    assert "other.yaml" in w.show("--explain")
+
+
+@check("classes come and go while it runs; External ones are not advertised", classes=False)
+def come_and_go(w):
+    p = w.start()
+    p.wait("serving", 10, msg="serving")
+    eq(w.sockets(), [])
+    w.cls("edu")
+    w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1"])
+    w.cls("edu", resource="farrier.dev/other")
+    w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1"], resource="farrier.dev/other")
+    w.stub.until(lambda o: o["event"] == "disconnected" and o["resource"] == RES, "the old one leaves") \
+        if not w.stub.since(lambda o: o["event"] == "disconnected", 0) else None
+    w.cls("edu", more="  sharing: { strategy: External }\n")
+    end = time.time() + 8
+    while w.sockets() and time.time() < end:
+        time.sleep(0.1)
+    eq(w.sockets(), [])
+    eq(json.load(open(w.path("run", "devices.json")))["devices"][0]["class"], "edu")
+    os.unlink(w.path("classes", "edu.yaml"))
+    end = time.time() + 8
+    while json.load(open(w.path("run", "devices.json")))["devices"] and time.time() < end:
+        time.sleep(0.1)
+    eq(json.load(open(w.path("run", "devices.json")))["devices"], [])
+    eq(os.listdir(w.path("cdi")), [])
+
+
+@check("two classes want one device: the first by name has it, and it is said")
+def rivals(w):
+    w.cls("zzz", resource="farrier.dev/zzz")
+    p = w.up()
+    p.until(lambda o: o.get("msg") == "two classes claim one device" and o["other"] == "zzz", "rival")
+    assert "class 'zzz' claims it too" in w.show("--explain")
+    eq(len(w.sockets()), 1)
+
+
+@check("a class that matches nothing is reported and harms nothing")
+def nothing(w):
+    w.cls("none", resource="farrier.dev/none", match=', driver: other', file="none.yaml")
+    w.write("none.yaml", open(w.path("classes", "none.yaml")).read().replace("1234", "dead"))
+    p = w.up()
+    p.until(lambda o: o.get("reason") == "NoMatchingDevices" and o["class"] == "none", "warning")
+    assert "class 'none': NoMatchingDevices" in w.show("--explain")
+    eq(len(w.sockets()), 1)
+
+
+@check("classes as JSON, as the agent writes them", classes=False)
+def json_class(w):
+    w.write("edu.json", json.dumps({
+        "apiVersion": "farrier.dev/v1alpha1", "kind": "AcceleratorClass", "metadata": {"name": "edu"},
+        "spec": {"match": [{"bus": "PCI", "vendor": "1234", "device": "11e8"}], "resourceName": RES,
+                 "deviceNodes": [{"subsystem": "edu"}]}}))
+    w.up()
+
+
+# ---- what people and machines see ----
+@check("--list and --explain, as text and as JSON")
+def shows(w):
+    text = w.show("--list")
+    assert re.search(rf"{A}\s+1234:11e8\s+edu\s+0\s+pci0000:20\s+edu\s+{RES}\s+Healthy\s+/dev/edu0", text), text
+    doc = json.loads(w.show("--list", "--json"))
+    eq([(d["id"], d["deviceNodes"]) for d in doc["devices"]], [(A, ["/dev/edu0"]), (B, ["/dev/edu1"])])
+    eq(doc["classes"][0]["devices"], 2)
+    w.bed.unbind(A)
+    doc = json.loads(w.show("--explain", "--json"))
+    eq([(d["id"], d["allocatable"]) for d in doc["devices"]], [(A, False), (B, True)])
+    assert "DriverNotBound" in doc["devices"][0]["why"], doc
+
+
+@check("metrics, readiness and systemd's notification")
+def metrics(w):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.bind(w.path("notify"))
+    s.settimeout(10)
+    w.extra_env = {"NOTIFY_SOCKET": w.path("notify")}
+    p = socket.socket()
+    p.bind(("127.0.0.1", 0))
+    port = p.getsockname()[1]
+    p.close()
+    w.up("--metrics", f"127.0.0.1:{port}")
+    eq(s.recv(100), b"READY=1")
+    w.stub.answer(f"allocate {RES} {A}")
+    get = lambda path: urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5).read().decode()
+    text = get("/metrics")
+    for line in (f'farrier_plugin_devices{{resource="{RES}",class="edu",health="Healthy"}} 2',
+                 f'farrier_plugin_allocations_total{{resource="{RES}"}} 1',
+                 f'farrier_plugin_registrations_total{{resource="{RES}"}} 1', "farrier_plugin_classes 1"):
+        assert line in text, f"no '{line}' in {text}"
+    get("/healthz")
+    get("/readyz")
+    w.plugins[0].p.send_signal(signal.SIGTERM)
+    eq(s.recv(100), b"STOPPING=1")
+
+
+@check("wrong options: status 2; a folder that cannot be: status 3")
+def usage(w):
+    rc = lambda *a: subprocess.run([PLUGIN, *a], env=w.env(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=20).returncode
+    eq(rc("--nonsense"), 2)
+    eq(rc("--list", "--explain"), 2)
+    eq(rc("--help"), 0)
+    eq(rc("--classes", w.path("classes"), "--kubelet-dir", "/proc/nowhere/dp", "--cdi-dir", w.path("cdi"), "--run", w.path("run")), 3)
+
+
+def main():
+    passed = failed = 0
+    for name, f, kw in CHECKS:
+        if ONLY and f.__name__ not in ONLY:
+            continue
+        w, why, t = None, None, time.time()
+        try:
+            w = World(**kw)
+            f(w)
+        except Exception as e:  # one check's trouble is not the next one's
+            why = f"{type(e).__name__}: {e}"
+        try:
+            if w:
+                w.close()
+        except Exception as e:
+            why = f"{why or ''} {e}"
+        if why:
+            failed += 1
+            print(f"not ok {name}: {why}", flush=True)
+        else:
+            passed += 1
+            print(f"ok {name} ({time.time() - t:.1f} s)", flush=True)
+    print(f"{passed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0
+
+
+sys.exit(main())

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Checks the device plugin against the kubelet's own plugin server and fake devices: under ASan and UBSan.
+# usage: run.sh [CHECK...]    env: PLUGIN (default build/san/farrier-device-plugin), FARRIER_CACHE
+# last line: "N passed, N failed, N skipped"
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+plugin=${PLUGIN:-$PWD/build/san/farrier-device-plugin}
+[ -n "${PLUGIN:-}" ] || make -s build/san/farrier-device-plugin
+bin=$(test/go/build.sh)
+mkdir -p build/test
+gcc -O1 -Wall -Werror -o build/test/bed test/plugin/bed.c $(pkg-config --cflags --libs umockdev-1.0)
+exec /usr/bin/python3 test/plugin/checks.py "$plugin" "$bin/kubeletstub" "$PWD/build/test/bed" "$@"
