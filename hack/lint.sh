@@ -78,65 +78,12 @@ check_words() {
 	xargs -r grep -nHE "\b(TO""DO|FIX""ME|X""XX)\b" <"$work/all" 2>/dev/null | grep -v '^Binary' | sed -E 's/^([^:]*:[0-9]+):.*/\1: a note to do it later/'
 }
 
-rank_of() { # rank_of MODULE: its rank, nothing when it has none
-	local n rest pattern
-	while read -r n rest; do
-		for pattern in $rest; do
-			# shellcheck disable=SC2053
-			[[ $1 == $pattern ]] && echo "$n" && return
-		done
-	done < <(sed -n 's/^rank //p' hack/lint/includes)
-}
-
 check_includes() {
-	set -f
-	local f line quote name part own target pattern files ok mine theirs
-	while read -r f; do
-		part=${f%%/*}
-		[ "$part" != test ] || continue
-		grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*["<]' "$f" |
-			sed -E 's/^([0-9]+):[^"<]*(["<])([^">]*).*/\1 \2 \3/' | while read -r line quote name; do
-			if [ "$quote" = '"' ]; then
-				own=$part/$name target=lib/$name
-				case $part in
-				lib) [ -f "lib/$name" ] || [[ $name == *.pb-c.h ]] || echo "$f:$line: lib/ includes '$name', which is not of lib/" ;;
-				controller | driver-builder | device-plugin)
-					[ -f "$own" ] || [ -f "$target" ] || [[ $name == *.pb-c.h ]] ||
-						echo "$f:$line: '$name' is neither of $part/ nor of lib/" ;;
-				esac
-				if [ "$part" = lib ]; then
-					mine=$(rank_of "$(basename "${f%.*}")") theirs=$(rank_of "${name%.h}")
-					[ -z "$mine" ] || [ -z "$theirs" ] || [ "$theirs" -le "$mine" ] ||
-						echo "$f:$line: of rank $mine, includes '$name' of rank $theirs"
-				fi
-				grep '^pure ' hack/lint/includes | while read -r _ pattern files; do
-					# shellcheck disable=SC2053
-					[[ $f == $pattern ]] || continue
-					[ -f "$own" ] || [[ " $files " == *" $name "* ]] || echo "$f:$line: decides, so it may not include '$name'"
-				done
-			fi
-			grep '^header ' hack/lint/includes | while read -r _ pattern files; do
-				# NAME-sys: in angle brackets only, since we have a header of that name too
-				if [[ $pattern == *-sys ]]; then
-					[ "$quote" = '<' ] || continue
-					pattern=${pattern%-sys}
-				fi
-				# shellcheck disable=SC2053
-				[[ $name == $pattern ]] || continue
-				ok=0
-				for target in $files; do
-					# shellcheck disable=SC2053
-					[[ $f == $target ]] && ok=1
-				done
-				[ $ok = 1 ] || echo "$f:$line: only $files may include '$name'"
-			done
-		done
-	done <"$work/c"
-	set +f
+	hack/lint/includes.pl hack/lint/includes <"$work/c"
 }
 
 check_shell() {
-	local common=(-x -P SCRIPTDIR -S warning -e "SC1090,SC1091,SC2034" -f gcc)
+	local common=(-x -P SCRIPTDIR -S warning -e "SC1090,SC1091,SC2034,SC2054,SC2120" -f gcc)
 	{
 		# Scripts that others source have no first line that names the shell.
 		xargs -r grep -lE '^#!' <"$work/scripts" | xargs -r -n 8 -P $JOBS shellcheck "${common[@]}"
@@ -177,7 +124,7 @@ check_cpp() {
 	cppcheck -q -j $JOBS --std=c11 --enable=warning,portability,performance --inline-suppr --cppcheck-build-dir="$CACHE/cppcheck" \
 		--library=posix -Ilib -D_GNU_SOURCE -DFARRIER_VERSION='""' --suppress=missingInclude --suppress=missingIncludeSystem \
 		--suppress=memleak --suppress=resourceLeak --suppress=readdirCalled \
-		--suppress=varFuncNullUB --suppress=invalidFunctionArg \
+		--suppress=varFuncNullUB --suppress=invalidFunctionArg --suppress=invalidFunctionArgBool \
 		--suppress=unmatchedSuppression --suppress=normalCheckLevelMaxBranches --suppress=checkersReport \
 		--template='{file}:{line}: {message} [{id}]' --file-list="$work/cpp" 2>&1 | grep -E '^[^ :]+:[0-9]+: ' | sort -u
 }
