@@ -455,6 +455,20 @@ static void many_at_once(void **state)
 	}
 }
 
+/* The loop's clock and curl's are two: a timer may fire a moment before curl finds it due. */
+static void early_timers_are_not_lost(void **state)
+{
+	struct fixture *f = *state;
+	struct answer a = { 0 };
+
+	start(f, &a, "GET", "/never", (struct http_options){ .timeout_us = 300000 });
+	(void)pump(f->loop, NULL, 5);
+	skew_us += 300000;
+	assert_true(pump(f->loop, &a.is_done, 2000));
+	assert_int_equal(a.result, -ETIMEDOUT);
+	buf_done(&a.body);
+}
+
 static void unix_sockets_work(void **state)
 {
 	struct fixture *f = *state;
@@ -496,6 +510,7 @@ int main(void)
 		TEST(requests_start_from_callbacks),
 		TEST(freed_from_callbacks),
 		TEST(many_at_once),
+		TEST(early_timers_are_not_lost),
 		TEST(unix_sockets_work),
 	};
 
