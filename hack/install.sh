@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What `make install` does: programs, units, kernel hooks, empty folders for manifests. Enables and starts nothing.
+# usage: install.sh DESTDIR [PREFIX]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+dest=${1-} prefix=${2:-/usr}
+for p in driver-builder device-plugin controller; do
+	[ -x "build/farrier-$p" ] || { echo "install: build/farrier-$p is not there, run make first" >&2; exit 3; }
+	install -D -m 755 "build/farrier-$p" "$dest$prefix/bin/farrier-$p"
+done
+for unit in manifests/systemd/*.service; do
+	mkdir -p "$dest$prefix/lib/systemd/system"
+	sed "s|/usr/bin/farrier|$prefix/bin/farrier|" "$unit" >"$dest$prefix/lib/systemd/system/${unit##*/}"
+	chmod 644 "$dest$prefix/lib/systemd/system/${unit##*/}"
+done
+install -D -m 755 manifests/kernel-hooks/postinst.d/zz-farrier "$dest/etc/kernel/postinst.d/zz-farrier"
+install -D -m 755 manifests/kernel-hooks/install.d/95-farrier.install "$dest$prefix/lib/kernel/install.d/95-farrier.install"
+install -d "$dest/etc/farrier/drivers.d" "$dest/etc/farrier/classes.d"
+echo "installed below ${dest:-/}: manifests go into /etc/farrier/drivers.d, then systemctl enable --now farrier-driver-builder"
