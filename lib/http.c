@@ -89,26 +89,13 @@ static void sock_free(struct http_sock *s)
 	free(s);
 }
 
-static void arm(struct http *h, long ms)
-{
-	uint64_t now = loop_now(h->loop);
-
-	loop_timer_set(
-		h->timer, ms < 0 ? UINT64_MAX : now + (uint64_t)ms * USEC_PER_MSEC);
-}
-
 static void run_curl(struct http *h, curl_socket_t fd, int what)
 {
 	int running = 0;
-	long ms = -1;
 
 	h->in_curl = true;
 	(void)curl_multi_socket_action(h->multi, fd, what, &running);
 	h->in_curl = false;
-	/* Called a moment early, since the loop's time is that of its last wake-up, curl does
-	 * nothing and, as nothing changed, does not ask for its time again. */
-	if (fd == CURL_SOCKET_TIMEOUT && curl_multi_timeout(h->multi, &ms) == CURLM_OK)
-		arm(h, ms);
 	settle(h);
 }
 
@@ -167,7 +154,11 @@ static void on_timer(void *user)
 /* Only arms: calling curl from here would be calling it from inside itself. */
 static int on_curl_timer(CURLM *multi, long ms, void *user)
 {
-	arm(user, ms);
+	struct http *h = user;
+	uint64_t now = loop_now(h->loop);
+
+	loop_timer_set(
+		h->timer, ms < 0 ? UINT64_MAX : now + (uint64_t)ms * USEC_PER_MSEC);
 	return 0;
 }
 
