@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* JSON values over json-c, of which only its tree and its printer are used leniently. */
+/* JSON values over json-c, of which only the tree is used. */
 #include "json.h"
 
 #include <math.h>
@@ -25,35 +25,6 @@ static json_object *jo(const struct json *j)
 static struct json *js(json_object *o)
 {
 	return (struct json *)o;
-}
-
-int json_parse(const char *text, size_t len, struct json **ret, struct err *e)
-{
-	json_tokener *tok;
-	json_object *o = NULL;
-	enum json_tokener_error te;
-	int r;
-
-	if (len > INT32_MAX)
-		return err_set(e, -E2BIG, "json: more than 2 GiB");
-	r = json_check(text, len, e);
-	if (r < 0)
-		return r;
-	tok = json_tokener_new_ex(JSON_DEPTH_MAX + 1);
-	if (!tok)
-		return err_errno(e, -ENOMEM, "json");
-	json_tokener_set_flags(tok, JSON_TOKENER_STRICT);
-	o = json_tokener_parse_ex(tok, text, (int)len);
-	te = json_tokener_get_error(tok);
-	if (te == json_tokener_continue) { /* a number at the very end: it might go on */
-		o = json_tokener_parse_ex(tok, "", 1);
-		te = json_tokener_get_error(tok);
-	}
-	json_tokener_free(tok);
-	if (te != json_tokener_success)
-		return err_set(e, -EINVAL, "json: %s", json_tokener_error_desc(te));
-	*ret = js(o);
-	return 0;
 }
 
 void json_free(struct json *j)
@@ -165,15 +136,9 @@ const char *json_get_str(const struct json *obj, const char *key)
 
 int json_int(const struct json *j, int64_t *ret)
 {
-	int64_t v;
-
 	if (json_type(j) != JSON_INT)
 		return -EINVAL;
-	/* json-c saturates what is out of range, and INT64_MIN is not worth telling from that. */
-	v = json_object_get_int64(jo(j));
-	if (v == INT64_MIN || (v > 0 && json_object_get_uint64(jo(j)) > INT64_MAX))
-		return -EINVAL;
-	*ret = v;
+	*ret = json_object_get_int64(jo(j));
 	return 0;
 }
 
@@ -244,6 +209,13 @@ bool json_equal(const struct json *a, const struct json *b)
 	return json_object_equal(jo(a), jo(b)) != 0;
 }
 
+const char *json_number_text(const struct json *j)
+{
+	const char *text = json_object_get_string(jo(j));
+
+	return str_empty(text) ? NULL : text;
+}
+
 /* ---- writing ---- */
 
 struct json *json_new_object(void)
@@ -267,6 +239,16 @@ struct json *json_new_str(const char *s)
 	j = buf_utf8(&b, s) < 0 ? NULL : js(json_object_new_string(buf_cstr(&b)));
 	buf_done(&b);
 	return j;
+}
+
+struct json *json_new_strn(const char *s, size_t n)
+{
+	return n <= INT32_MAX ? js(json_object_new_string_len(s, (int)n)) : NULL;
+}
+
+struct json *json_new_number(const char *text)
+{
+	return js(json_object_new_double_s(strtod(text, NULL), text));
 }
 
 struct json *json_new_int(int64_t v)
@@ -324,15 +306,11 @@ struct json *json_copy(const struct json *j)
 		c = json_new_bool(json_object_get_boolean(jo(j)));
 		break;
 	case JSON_INT:
-		if (json_object_get_uint64(jo(j)) > INT64_MAX)
-			c = js(json_object_new_uint64(json_object_get_uint64(jo(j))));
-		else
-			c = json_new_int(json_object_get_int64(jo(j)));
+		c = json_new_int(json_object_get_int64(jo(j)));
 		break;
 	case JSON_DOUBLE:
 		if (json_line(j) == 0) /* as it was written */
-			c = js(json_object_new_double_s(json_object_get_double(jo(j)),
-				json_object_get_string(jo(j))));
+			c = json_new_number(json_object_get_string(jo(j)));
 		else
 			c = json_new_double(json_object_get_double(jo(j)));
 		break;
@@ -415,16 +393,4 @@ int json_del(struct json *obj, const char *key)
 		return -ENOENT;
 	json_object_object_del(jo(obj), key);
 	return 0;
-}
-
-int json_print(const struct json *j, bool pretty, struct buf *out)
-{
-	int flags = JSON_C_TO_STRING_NOSLASHESCAPE | JSON_C_TO_STRING_PLAIN;
-	const char *text;
-	size_t len = 0;
-
-	if (pretty)
-		flags |= JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED;
-	text = json_object_to_json_string_length(jo(j), flags, &len);
-	return text ? buf_add(out, text, len) : -ENOMEM;
 }

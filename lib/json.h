@@ -22,7 +22,7 @@ enum json_type {
 };
 enum { JSON_DEPTH_MAX = 64 };
 
-/* Exactly one value with nothing behind it. -EINVAL with the offset in the text, -E2BIG too deep, -ENOMEM. */
+/* Exactly one value with nothing behind it; a key that comes twice is refused. -EINVAL with the offset in the text, -E2BIG too deep, -ENOMEM. */
 int json_parse(const char *text, size_t len, struct json **ret, struct err *e)
 	_must_check_;
 /* The same check without a value: RFC 8259 to the letter, and no inner zero byte in any string. */
@@ -47,6 +47,7 @@ const char *json_get_str(
 	const struct json *obj, const char *key); /* NULL when absent or no string */
 int json_int(const struct json *j, int64_t *ret); /* -EINVAL; doubles are refused */
 int json_bool(const struct json *j, bool *ret);
+const char *json_number_text(const struct json *j); /* as it was written; NULL: memory */
 bool json_get_bool(const struct json *obj, const char *key, bool fallback);
 int64_t json_get_int(const struct json *obj, const char *key, int64_t fallback);
 size_t json_len(const struct json *j); /* elements or members; 0 for others */
@@ -62,8 +63,10 @@ struct json *json_new_object(void);
 struct json *json_new_array(void);
 struct json *json_new_str(
 	const char *s); /* bytes that are no UTF-8 become U+FFFD; NULL gives NULL */
+struct json *json_new_strn(const char *s, size_t n); /* valid UTF-8 without zero bytes */
 struct json *json_new_int(int64_t v);
-struct json *json_new_double(double v);
+struct json *json_new_double(double v); /* NULL when not finite */
+struct json *json_new_number(const char *text); /* a double, printed as @text */
 struct json *json_new_bool(bool v);
 struct json *json_copy(const struct json *j);
 int json_set(struct json *obj, const char *key, struct json *value);
@@ -75,5 +78,6 @@ int json_add(struct json *arr, struct json *value);
 int json_add_null(struct json *arr);
 int json_del(struct json *obj, const char *key); /* -ENOENT when absent */
 
-/* Compact text without escaped slashes; indented when @pretty. */
+/* Compact text without escaped slashes; indented when @pretty. @out's errors, -E2BIG when nested beyond
+ * JSON_DEPTH_MAX, so that what is printed can be read. */
 int json_print(const struct json *j, bool pretty, struct buf *out);
