@@ -25,9 +25,12 @@ enum { FIELD_ELEMENTS_MAX = 4096, FIELD_PATH_MAX = 512 };
 
 enum field_flag {
 	FIELD_REQUIRED = 1 << 0,
-	FIELD_KEY = 1 << 1, /* STR: the key of the list it is in: required and unique; STRS: no value twice */
+	FIELD_KEY =
+		1
+		<< 1, /* STR: the key of the list it is in: required and unique; STRS: no value twice */
 	FIELD_READONLY = 1 << 2, /* only in statuses */
-	FIELD_ALWAYS = 1 << 3, /* printed even when it holds its default; need not be given */
+	FIELD_ALWAYS =
+		1 << 3, /* printed even when it holds its default; need not be given */
 };
 
 struct list {
@@ -51,13 +54,15 @@ struct field {
 	size_t off;
 	const struct field *sub; /* OBJ, LIST */
 	size_t size; /* LIST: of one element */
-	const char *const *names; /* ENUM: the strings, NULL-terminated; STRS: the only values, may be NULL */
+	const char *const *
+		names; /* ENUM: the strings, NULL-terminated; STRS: the only values, may be NULL */
 	/* INT: bounds when max > min. STR, and each of STRS: lengths, no upper bound when max is 0. LIST,
 	 * STRMAP: most elements, FIELD_ELEMENTS_MAX when max is 0. REQUIRED lists are not empty. */
 	int64_t min, max;
 	int64_t def; /* BOOL, INT, ENUM: value when absent */
 	const char *def_str; /* STR, INTSTR: value when absent, may be NULL */
-	const char *pattern; /* STR, each of STRS: POSIX extended regular expression to match */
+	const char *
+		pattern; /* STR, each of STRS: POSIX extended regular expression to match */
 	size_t present_off; /* OBJ: offset of a bool set when it was given; 0 = none */
 	const char *doc; /* `kubectl explain` text */
 };

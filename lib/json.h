@@ -73,7 +73,8 @@ int json_set(struct json *obj, const char *key, struct json *value);
 int json_set_str(struct json *obj, const char *key, const char *s);
 int json_set_int(struct json *obj, const char *key, int64_t v);
 int json_set_bool(struct json *obj, const char *key, bool v);
-int json_set_null(struct json *obj, const char *key); /* merge patches: removes the member */
+int json_set_null(
+	struct json *obj, const char *key); /* merge patches: removes the member */
 int json_add(struct json *arr, struct json *value);
 int json_add_null(struct json *arr);
 int json_del(struct json *obj, const char *key); /* -ENOENT when absent */
