@@ -59,11 +59,19 @@ struct grpc_conn {
 	void *output_user;
 };
 
+/* A header of HTTP/2: @name_ a literal. */
+#define NV(name_, value_, len_) \
+	(nghttp2_nv) \
+	{ \
+		.name = (uint8_t *)(uintptr_t)(name_), \
+		.value = (uint8_t *)(uintptr_t)(value_), .namelen = sizeof(name_) - 1, \
+		.valuelen = (len_) \
+	}
+
 /* grpc.c */
 struct grpc_call *grpc_call_new(struct grpc_conn *c, int32_t stream);
 void grpc_call_finish(struct grpc_call *call); /* tells the owner, frees it */
-ssize_t grpc_call_read(nghttp2_session *s, int32_t stream, uint8_t *data, size_t len,
-	uint32_t *flags, nghttp2_data_source *source, void *user);
+void grpc_conn_wants_output(struct grpc_conn *c);
 
 /* grpc_message.c: pure text and framing */
 /* Splits the one message out of @in: 0 and *ret; or the status that says what is wrong, with its text. */
