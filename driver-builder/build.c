@@ -258,8 +258,8 @@ static int do_build(struct work *w)
 	size_t i;
 	int r = source_copy(&w->source, w->src, uid, gid, w->e);
 
-	w->deadline_us = started +
-			 (uint64_t)(limit > 0 ? limit : TIMEOUT_DEFAULT_S) * USEC_PER_SEC;
+	w->limit_us = (uint64_t)(limit > 0 ? limit : TIMEOUT_DEFAULT_S) * USEC_PER_SEC;
+	w->deadline_us = started + w->limit_us;
 	if (r == 0)
 		r = build_make(w);
 	if (r == 0)

@@ -7,7 +7,12 @@
 #include "build_work.h"
 #include "file.h"
 
-enum { LINE_MAX_SEEN = 4096, GZIP_WINDOW = 15 + 16, GZIP_SLACK = 4096 };
+enum {
+	LINE_MAX_SEEN = 4096,
+	GZIP_WINDOW = 15 + 16,
+	GZIP_SLACK = 4096,
+	STATUS_KILLED = 128 + 9
+};
 
 /* In order of how much a line with it says; within one class the first line wins. */
 static const struct {
@@ -102,6 +107,11 @@ enum reason build_classify(const char *log, size_t len, int status, bool is_time
 		return REASON_BUILD_TIMEOUT;
 	if (status == 0)
 		return REASON_NONE;
+	/* SIGKILL that is not ours comes from the kernel, when memory is short. */
+	if (status == STATUS_KILLED && best == (int)ARRAY_SIZE(signs)) {
+		(void)snprintf(out, size, "the build was killed for want of memory");
+		return REASON_OUT_OF_MEMORY;
+	}
 	if (best < (int)ARRAY_SIZE(signs) && signs[best].reason != REASON_NONE)
 		return signs[best].reason;
 	return REASON_BUILD_FAILED;

@@ -137,7 +137,8 @@ static int add_log(struct work *w, const struct sandbox_run *run)
 	if (!p)
 		return err_errno(w->e, -ENOMEM, "log of the build");
 	w->log = p;
-	memcpy(p + w->log_len, run->out, n);
+	if (n > 0)
+		memcpy(p + w->log_len, run->out, n);
 	w->log_len += n;
 	p[w->log_len] = '\0';
 	return 0;
@@ -182,8 +183,8 @@ static int failed(struct work *w, const struct sandbox_run *run)
 
 	if (reason == REASON_BUILD_TIMEOUT)
 		return err_reason(w->e, -ETIMEDOUT, reason,
-			"the build took longer than %lld s and was ended",
-			(long long)w->q->spec->build.timeout_seconds);
+			"the build took longer than %llu s and was ended",
+			(unsigned long long)(w->limit_us / USEC_PER_SEC));
 	return err_reason(w->e, -ENOEXEC, reason, "%s", said);
 }
 

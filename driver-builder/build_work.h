@@ -40,7 +40,7 @@ struct work {
 	size_t modules_n;
 	char *log;
 	size_t log_len;
-	uint64_t deadline_us; /* loop_now() clock */
+	uint64_t limit_us, deadline_us; /* how long the build may take; until when */
 	struct err *e;
 };
 

@@ -63,3 +63,5 @@ int kernel_config_find(const char *text, const char *option, char *out, size_t s
  * *ret_real is the path as we see it, the caller's. Never leaves @root: -ENOENT, -ELOOP. */
 int root_resolve(const char *root, const char *path, char **ret_real, struct err *e)
 	_must_check_;
+/* "" for "/", else @root without the slashes at its end. -ENAMETOOLONG. */
+int root_prefix(const char *root, char *out, size_t size) _must_check_;

@@ -164,20 +164,6 @@ static bool same_dir(const char *a, const char *b)
 	       sa.st_ino == sb.st_ino;
 }
 
-/* "" for "/". */
-static int prefix_of(const char *root, char *out, size_t size)
-{
-	size_t n = strlen(root);
-
-	while (n > 0 && root[n - 1] == '/')
-		n--;
-	if (n >= size)
-		return -ENAMETOOLONG;
-	memcpy(out, root, n);
-	out[n] = '\0';
-	return 0;
-}
-
 static int plan_lib(struct sandbox *s, const char *tools, const char *name, bool is_split)
 {
 	char real[PATH_MAX], at[32];
@@ -280,10 +266,10 @@ static int plan(struct sandbox *s, const struct sandbox_options *o)
 {
 	char tools[PATH_MAX], headers[PATH_MAX] = "";
 	bool is_split = o->headers_root && !same_dir(o->tools_root, o->headers_root);
-	int r = prefix_of(o->tools_root, tools, sizeof(tools));
+	int r = root_prefix(o->tools_root, tools, sizeof(tools));
 
 	if (r == 0 && o->headers_root)
-		r = prefix_of(o->headers_root, headers, sizeof(headers));
+		r = root_prefix(o->headers_root, headers, sizeof(headers));
 	if (r == 0)
 		r = plan_tools(s, tools, is_split);
 	if (r == 0 && o->headers_root)

@@ -59,7 +59,7 @@ bool toolchain_has(const char *root, const char *program)
 		struct stat st;
 
 		if (snprintf(path, sizeof(path), "%s/%s", dirs[i], program) < PATH_MAX &&
-			root_resolve(root, path, &real, NULL) == 0 &&
+			root_resolve(root, path, &real, NULL) == 0 && real &&
 			stat(real, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & 0111)
 			return true;
 	}
