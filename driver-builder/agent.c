@@ -215,6 +215,9 @@ static int look(struct agent *a, struct err *e)
 	int r;
 
 	arena_reset(a->arena);
+	/* What cannot be read again is as it was. */
+	if (records_read_notes(a->memory.records, a->o->env.state, NULL) < 0)
+		log_event(LOG_DEBUG, "loaded.json not read again", NULL);
 	r = desired_now(a, &d, e);
 	if (r == 0)
 		r = observe(&a->memory, a->arena, &d, loop_wall(a->loop), &s, e);

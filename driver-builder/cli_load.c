@@ -4,6 +4,7 @@
 
 #include "cli.h"
 #include "desired.h"
+#include "hardware.h"
 #include "records.h"
 #include "stage.h"
 
@@ -88,6 +89,25 @@ static int subject_init(struct subject *s, const struct env *env, const char *ma
 	return 0;
 }
 
+/* For the agent, which cannot tell equal sources built differently apart by itself. */
+static int note_loaded(
+	struct subject *s, const struct env *env, const char *key, struct err *e)
+{
+	struct note n;
+	int r;
+
+	memset(&n, 0, sizeof(n));
+	hardware_boot_id(n.boot_id);
+	(void)snprintf(n.driver, sizeof(n.driver), "%s", s->driver->name);
+	(void)snprintf(n.key, sizeof(n.key), "%s", key);
+	(void)snprintf(n.version, sizeof(n.version), "%s",
+		s->driver->spec.version ? s->driver->spec.version : "");
+	(void)snprintf(n.kernel, sizeof(n.kernel), "%s", s->running->release);
+	r = records_set_note(s->records, &n);
+	return r < 0 ? err_errno(e, r, "note")
+		     : records_write_notes(s->records, env->state, e);
+}
+
 static int finish(const struct cli *c, const char *driver, const char *done, int r,
 	const struct err *e)
 {
@@ -135,6 +155,8 @@ int cli_load(struct cli *c, int argc, char **argv)
 		.modules = &s.driver->spec.modules,
 		.key = rec->key };
 	r = stage_replace(&stage, &e);
+	if (r == 0)
+		r = note_loaded(&s, &c->env, rec->key, &e);
 	return finish(c, s.driver->name, "loaded", r, &e);
 }
 

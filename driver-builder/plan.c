@@ -73,19 +73,20 @@ static size_t count_loaded(const struct plan_driver *d)
 
 bool plan_is_same_build(const struct plan_driver *d, const struct plan_pair *running)
 {
+	/* Equal srcversions are equal sources, not equal builds: our note of this boot, where there
+	 * is one, names the very artifact. */
+	bool is_noted_otherwise = d->loaded_key && running->key &&
+				  !streq(d->loaded_key, running->key);
+
 	for (size_t i = 0; i < d->n_modules; i++) {
 		const struct plan_module *m = &d->modules[i];
 
 		if (!m->is_loaded)
 			continue;
-		if (!str_empty(m->srcversion) && !str_empty(m->wanted_srcversion)) {
-			if (!streq(m->srcversion, m->wanted_srcversion))
-				return false;
-		} else if (d->loaded_key && running->key &&
-			   !streq(d->loaded_key, running->key)) {
-			/* The kernel does not say; our own note of this boot does. */
+		if (is_noted_otherwise ||
+			(!str_empty(m->srcversion) && !str_empty(m->wanted_srcversion) &&
+				!streq(m->srcversion, m->wanted_srcversion)))
 			return false;
-		}
 	}
 	return true;
 }

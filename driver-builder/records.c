@@ -121,10 +121,15 @@ static int read_one(struct records *r, const char *state, const char *file,
 	return 0;
 }
 
+int records_read_notes(struct records *r, const char *state, struct err *e)
+{
+	return read_one(r, state, LOADED_FILE, "loaded", parse_note, e);
+}
+
 int records_read(struct records *r, const char *state, struct err *e)
 {
 	int n = read_one(r, state, BUILDS_FILE, "builds", parse_record, e);
-	int m = read_one(r, state, LOADED_FILE, "loaded", parse_note, n < 0 ? NULL : e);
+	int m = records_read_notes(r, state, n < 0 ? NULL : e);
 
 	return n < 0 ? n : m;
 }
@@ -187,30 +192,39 @@ static int write_one(const char *state, const char *file, const char *list,
 	return MIN(r, 0);
 }
 
+int records_write_notes(const struct records *r, const char *state, struct err *e)
+{
+	struct json *list = json_new_array();
+	int n = list ? 0 : -ENOMEM;
+	const char *name;
+	size_t it = 0;
+	void *value;
+
+	while (n == 0 && map_next(r->notes, &it, &name, &value))
+		n = json_add(list, print_note(value));
+	if (n < 0) {
+		json_free(list);
+		return err_errno(e, n, "notes");
+	}
+	return write_one(state, LOADED_FILE, "loaded", list, e);
+}
+
 int records_write(const struct records *r, const char *state, struct err *e)
 {
-	struct json *builds = json_new_array(), *loaded = json_new_array();
-	int n = builds && loaded ? 0 : -ENOMEM;
+	struct json *list = json_new_array();
+	int n = list ? 0 : -ENOMEM;
 	const char *name;
 	size_t it = 0;
 	void *value;
 
 	while (n == 0 && map_next(r->records, &it, &name, &value))
-		n = json_add(builds, print_record(value));
-	it = 0;
-	while (n == 0 && map_next(r->notes, &it, &name, &value))
-		n = json_add(loaded, print_note(value));
+		n = json_add(list, print_record(value));
 	if (n < 0) {
-		json_free(builds);
-		json_free(loaded);
+		json_free(list);
 		return err_errno(e, n, "records");
 	}
-	n = write_one(state, BUILDS_FILE, "builds", builds, e);
-	if (n < 0) {
-		json_free(loaded);
-		return n;
-	}
-	return write_one(state, LOADED_FILE, "loaded", loaded, e);
+	n = write_one(state, BUILDS_FILE, "builds", list, e);
+	return n < 0 ? n : records_write_notes(r, state, e);
 }
 
 static void pair_name(char out[400], const char *driver, const char *kernel)

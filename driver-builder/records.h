@@ -37,7 +37,11 @@ DEFINE_CLEANUP(struct records, records_free)
 
 /* A file that is absent is empty; a damaged one is empty too, and -EBADMSG says so once. */
 int records_read(struct records *r, const char *state, struct err *e) _must_check_;
-/* Writes what changed. */
+/* Reads the notes again: a command may have loaded something since. As records_read(). */
+int records_read_notes(struct records *r, const char *state, struct err *e) _must_check_;
+/* Writes what changed: all, or the notes only (commands, beside an agent that runs). */
+int records_write_notes(const struct records *r, const char *state, struct err *e)
+	_must_check_;
 int records_write(const struct records *r, const char *state, struct err *e) _must_check_;
 
 /* NULL when there is none. Valid until the next change. */

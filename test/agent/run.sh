@@ -395,6 +395,93 @@ check_plugin_service() {
 	cli remove-plugin >/dev/null
 	expect "nothing is left" test ! -e "$unit" -a ! -e "$ROOT/var/lib/farrier/plugin-bundle/farrier-device-plugin"
 }
+# ---- with an API server (a faked one: the real one is in test/cluster) ----
+api_start() {
+	$PY test/agent/fakeapi.py "$W/api" "$PORT" 2>/dev/null &
+	api=$!
+	wait_for 10 "the API" curl -s -o /dev/null "http://127.0.0.1:$PORT/"
+}
+api_stop() {
+	kill "$api"
+	wait "$api" 2>/dev/null || true
+}
+node_object() { # node_object GENERATION VERSION PROCEED [MORE OF THE DRIVER]
+	cat >"$W/api/node.tmp" <<-END
+		{ "apiVersion": "farrier.dev/v1alpha1", "kind": "AcceleratorNode",
+		  "metadata": { "name": "n1", "uid": "11111111-2222-3333-4444-555555555555", "generation": $1 },
+		  "spec": {
+		    "drivers": [ { "name": "edu", "generation": $1, "proceedGeneration": $3, ${4:-} "spec": {
+		      "version": "$2", "devices": [ { "bus": "PCI", "vendor": "1234", "device": "11e8" } ],
+		      "source": { "type": "Host", "host": { "path": "/usr/src/edu-$2" } }, "modules": [ { "name": "edu" } ] } } ],
+		    "classes": [ { "name": "edu", "spec": { "match": [ { "bus": "PCI", "vendor": "1234" } ], "resourceName": "farrier.dev/edu" } } ] } }
+	END
+	mv "$W/api/node.tmp" "$W/api/node.json"
+}
+start_cluster_agent() {
+	cat >"$W/kubeconfig" <<-END
+		apiVersion: v1
+		kind: Config
+		current-context: x
+		contexts: [ { name: x, context: { cluster: x, user: x } } ]
+		clusters: [ { name: x, cluster: { server: "http://127.0.0.1:$PORT" } } ]
+		users: [ { name: x, user: {} } ]
+	END
+	LD_PRELOAD=$SHIM "$BIN" run --root "$ROOT" --state "$W/state" --run "$W/run" --node-name n1 \
+		--kubeconfig "$W/kubeconfig" 2>>"$W/log" &
+	agent=$!
+}
+api_is() { [ "$($PY -c 'import json, sys
+s = json.load(open(sys.argv[1])); d = {x["name"]: x for x in s.get("drivers", [])}
+print(eval(sys.argv[2]))' "$W/api/status.json" "$1" 2>/dev/null)" = "$2" ]; }
+until_api() { WAIT_STEP=0.1 wait_for "${PATIENCE:-300}" "status at the API: $1 = $2" api_is "$1" "$2"; }
+check_cluster() {
+	fresh one
+	PORT=$((20000 + RANDOM % 20000))
+	mkdir -p "$W/api"
+	start_cluster_agent # before there is any API
+	sleep 1
+	expect "alive, with a status" test -s "$W/run/status.json"
+	node_object 3 1.0 0
+	api_start
+	until_api "d['edu']['state']" Loaded
+	expect "generation" is "d['edu']['generation']" 3
+	expect "kept on disk" test -s "$W/state/desired.json" -a -s "$W/state/classes/edu.json"
+	wait_for 10 "Events" grep -q ModuleLoaded "$W/api/events.jsonl"
+	expect "and of the build" grep -q BuildSucceeded "$W/api/events.jsonl"
+	# A new generation is built, staged, and waits for permission.
+	cp -r "$ROOT/usr/src/edu-1.0" "$ROOT/usr/src/edu-2.0"
+	echo '/* 2.0 */' >>"$ROOT/usr/src/edu-2.0/edu.c"
+	node_object 4 2.0 0
+	until_api "d['edu']['state'], d['edu']['generation']" "('UpgradeRequired', 4)"
+	# The API goes away, the agent is killed; it works on from its disk.
+	api_stop
+	stop_agent -KILL
+	start_cluster_agent
+	until_is "d['edu']['state']" UpgradeRequired
+	sleep 1
+	expect "no permission, no replacement" is "d['edu']['loadedVersion']" 1.0
+	node_object 4 2.0 4
+	api_start
+	until_api "d['edu']['state'], d['edu']['loadedVersion']" "('Loaded', '2.0')"
+	# Nothing changes: nothing is written.
+	sleep 1.5
+	local n
+	n=$(grep -c PATCH "$W/api/requests.log")
+	sleep 3
+	expect "quiet at rest" test "$(grep -c PATCH "$W/api/requests.log")" = "$n"
+	# The object vanishes: no intent.
+	rm "$W/api/node.json"
+	sleep 1.5
+	expect "still loaded" test -e "$W/shim/sys/module/edu/initstate"
+	node_object 5 2.0 4 '"unload": true,'
+	until_api "d['edu']['state']" Unloaded
+	expect "unloaded on intent" test ! -e "$W/shim/sys/module/edu"
+	expect "and not installed" test ! -e "$ROOT/lib/modules/$OLD/updates/farrier/edu.ko"
+	expect "nor listed" test ! -e "$ROOT/etc/modules-load.d/farrier-edu.conf"
+	expect "nothing else was asked for" test -z "$(grep -vE '^(GET .*fieldSelector=metadata.name(=|%3D)n1|PATCH .*/acceleratornodes/n1/status|POST .*/events)' "$W/api/requests.log" | grep -v 'GET /$')"
+	stop_agent
+	api_stop
+}
 check_notify() {
 	fresh one
 	$PY - "$W/notify" >"$W/notified" <<-'END' &
@@ -418,7 +505,7 @@ check_notify() {
 # ---- all of them ------------------------------------------------------------------------------------------------
 [ $# -gt 0 ] || set -- build_load_install idempotent offline_reboot offline_load kernel_arrives headers_missing \
 	does_not_compile bad_yaml removed_manifest deleted_in_build killed_in_build killed_anywhere corrupt_artifact \
-	other_build in_use load_refused rival no_device commands plugin_service notify
+	other_build in_use load_refused rival no_device commands plugin_service cluster notify
 for name; do
 	t0=$EPOCHREALTIME rc=0
 	set +e

@@ -130,6 +130,11 @@ static void other_build_by_note(struct world *w)
 	set_loaded(w, NULL, "AAA");
 	w->drivers[0].loaded_key = "otherkey";
 }
+static void same_source_other_build(struct world *w)
+{
+	done(w);
+	w->drivers[0].loaded_key = "otherkey";
+}
 static void unknown_build(struct world *w)
 {
 	done(w);
@@ -246,6 +251,8 @@ static const struct {
 	{ "another build is loaded: left alone", other_build, "",
 		API_DRIVER_UPGRADE_REQUIRED, REASON_NONE, API_KERNEL_READY, UINT64_MAX },
 	{ "another build by our note", other_build_by_note, "",
+		API_DRIVER_UPGRADE_REQUIRED, REASON_NONE, API_KERNEL_READY, UINT64_MAX },
+	{ "the same source, another build by our note", same_source_other_build, "",
 		API_DRIVER_UPGRADE_REQUIRED, REASON_NONE, API_KERNEL_READY, UINT64_MAX },
 	{ "no srcversion and no note: taken as it is", unknown_build, "",
 		API_DRIVER_LOADED, REASON_NONE, API_KERNEL_READY, UINT64_MAX },
