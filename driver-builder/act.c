@@ -308,18 +308,26 @@ static void start_step(struct agent *a, const struct seen *s, const struct plan_
 	a->step.stage = NULL;
 }
 
+static void cancel_build(struct agent *a)
+{
+	struct err e = { 0 };
+
+	log_event(LOG_INFO, "build cancelled", "driver", a->memory.build_driver, "kernel",
+		a->memory.build_kernel, NULL);
+	build_cancel(a->build);
+	a->build = NULL;
+	a->memory.is_building = false;
+	if (build_clean(a->o->env.state, &e) < 0)
+		log_error(&e, "left-overs not removed", NULL);
+}
+
 void act(struct agent *a, const struct seen *s, const struct plan *p)
 {
 	for (size_t i = 0; i < p->n_actions; i++) {
 		const struct plan_action *x = &p->actions[i];
 
 		if (x->verb == PLAN_CANCEL) {
-			log_event(LOG_INFO, "build cancelled", "driver",
-				a->memory.build_driver, "kernel", a->memory.build_kernel,
-				NULL);
-			build_cancel(a->build);
-			a->build = NULL;
-			a->memory.is_building = false;
+			cancel_build(a);
 		} else if (x->verb == PLAN_BUILD) {
 			if (!a->build)
 				start_build(a, s, x);
