@@ -787,11 +787,29 @@ static void calm_down(struct sim *s)
 
 /* ---- time ---- */
 
+/* An old build that still runs has a reason that people can see. */
+static void check_builds(struct sim *s, const struct node *n)
+{
+	for (size_t i = 0; i < n->acc.n_assigns; i++) {
+		const struct view_assign *a = &n->acc.assigns[i];
+		size_t d = (size_t)(a->name[1] - '0');
+
+		if (a->generation != s->drivers[d].v.d.meta.generation)
+			broken(s, "'%s' has an old generation of '%s'", n->name, a->name);
+		if (n->m.loaded[d] != build_of(&s->drivers[d], a->generation) &&
+			n->acc.state != API_UPGRADE_REQUIRED &&
+			n->acc.state != API_UPGRADE_FAILED)
+			broken(s, "'%s' runs an old build of '%s' in state %d", n->name,
+				a->name, n->acc.state);
+	}
+}
+
 static void end_state(struct sim *s)
 {
 	for (size_t i = 0; i < s->n_nodes; i++) {
 		const struct node *n = &s->nodes[i];
 
+		check_builds(s, n);
 		if (wave_is_active(n->acc.state))
 			broken(s, "'%s' never ended: state %d, %s %s", n->name,
 				n->acc.state, n->acc.reason, n->acc.message);
