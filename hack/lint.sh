@@ -130,7 +130,10 @@ check_cpp() {
 }
 
 check_chart() {
-	local helm
+	local helm version
+	version=$(sed -n 's/^VERSION := //p' Makefile)
+	grep -q "^appVersion: \"$version\"$" manifests/chart/Chart.yaml ||
+		echo "manifests/chart/Chart.yaml:1: appVersion is not the Makefile's $version"
 	helm=$(command -v helm || find "${FARRIER_CACHE:-/var/cache/farrier}" -maxdepth 5 -name helm -type f -perm -100 2>/dev/null | head -n 1)
 	[ -n "$helm" ] || return 0
 	"$helm" lint --strict manifests/chart 2>&1 | sed -nE 's/^\[(ERROR|WARNING)\] (.*)/manifests\/chart:1: \2/p'
