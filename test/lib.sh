@@ -11,8 +11,8 @@ now() { echo "$EPOCHREALTIME"; }
 since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN{printf "%.1f", b-a}'; }
 digest_of() { { printf '%s\n' "$@"; cat; } | sha256sum | cut -c1-16; } # digest_of WORD... <FILE
 alive() { [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null; }
-wait_for() { # wait_for SECONDS WHAT CMD...: until CMD succeeds
-	local end=$((SECONDS + $1)) what=$2
+wait_for() { # wait_for SECONDS WHAT CMD...: until CMD succeeds; a busy machine gets FARRIER_SLOW times as long
+	local end=$((SECONDS + $1 * ${FARRIER_SLOW:-1})) what=$2
 	shift 2
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt "$end" ] || { echo "timeout: $what" >&2; return 1; }

@@ -23,10 +23,14 @@ mount -t tmpfs -o mode=755 tmpfs /run
 # The kubelet's device-plugin socket folder is hard-wired to /var/lib/kubelet/device-plugins (--root-dir does not
 # move it), containerd's shim sockets to /run/containerd: so each node gets its own /var and /etc (overlays,
 # upper layer in the node's folder) with real-filesystem bind mounts where overlayfs cannot nest.
+mkdir -p /run/state
+mount --bind "$RUN" /run/state
 for d in var etc; do
   mkdir -p "$D/ovl/$d.up" "$D/ovl/$d.work"
   mount -t overlay -o "lowerdir=/$d,upperdir=$D/ovl/$d.up,workdir=$D/ovl/$d.work" overlay /$d
 done
+mkdir -p "$RUN"
+mountpoint -q "$RUN" || mount --bind /run/state "$RUN"   # the state itself stays a real file system, also below /var
 for d in kubelet containerd; do mkdir -p "$D/$d" /var/lib/$d; mount --bind "$D/$d" /var/lib/$d; mount --make-shared /var/lib/$d; done
 mkdir -p "$D/podlogs" /var/log/pods; mount --bind "$D/podlogs" /var/log/pods
 [ -L /var/run ] || { mkdir -p /var/run; mount --bind /run /var/run; }

@@ -65,7 +65,7 @@ step_install() { # helm install, and its pods run
 	"$e2e/../cluster/helm" upgrade --install farrier "$SRC/manifests/chart" --namespace farrier-system --create-namespace \
 		--set devicePlugin.mode=HostService --set controller.replicas=1 ${HELM_ARGS:-} >"$RUN/logs/helm.log" 2>&1 ||
 		fail "helm: $(tail -2 "$RUN/logs/helm.log")" || return
-	wait_for 300 "Farrier's pods" pods_ready farrier-system 2 || fail "pods of farrier-system are not ready"
+	wait_for 600 "Farrier's pods" pods_ready farrier-system 2 || fail "pods of farrier-system are not ready"
 }
 step_driver() { # the driver is built, loaded and bound
 	k apply -f "$e2e/objects/edu.yaml" >/dev/null || fail "kubectl apply" || return
@@ -73,20 +73,20 @@ step_driver() { # the driver is built, loaded and bound
 		fail "driver edu: $(driver_field edu state) $(driver_field edu reason) $(driver_field edu message)"
 }
 step_allocatable() {
-	wait_for 180 "$RESOURCE allocatable" is $CARDS_WANTED allocatable || fail "allocatable: '$(allocatable)'"
+	wait_for 300 "$RESOURCE allocatable" is $CARDS_WANTED allocatable || fail "allocatable: '$(allocatable)'"
 }
 pod_computed() { api "api/v1/namespaces/default/pods/factorial/log" | grep -q '10! = 3628800'; }
 step_pod() {
 	k apply -f "$e2e/objects/pod.yaml" >/dev/null || fail "kubectl apply" || return
-	wait_for 240 "the pod's result" pod_computed || fail "pod: $(pod_phase factorial)"
+	wait_for 600 "the pod's result" pod_computed || fail "pod: $(pod_phase factorial)"
 }
 step_broken_driver() { # today's kernel is fine with it
 	k apply -f "$e2e/objects/fbar.yaml" >/dev/null || fail "kubectl apply" || return
-	wait_for 400 "driver fbar built" is Ready kernel_driver_field $OLD fbar state ||
+	wait_for 600 "driver fbar built" is Ready kernel_driver_field $OLD fbar state ||
 		fail "fbar for $OLD: $(kernel_driver_field $OLD fbar state) $(kernel_driver_field $OLD fbar reason)"
 }
 step_kernel() { # dpkg installs the next kernel with its headers, as apt upgrade would
-	guest -t 600 "mkdir -p /media/debs; mountpoint -q /media/debs || mount -o ro /dev/vdd /media/debs
+	guest -t 1200 "mkdir -p /media/debs; mountpoint -q /media/debs || mount -o ro /dev/vdd /media/debs
 dpkg -i /media/debs/$NEW/*.deb" >"$RUN/logs/dpkg.log" || fail "dpkg: $(tail -1 "$RUN/logs/dpkg.log")"
 }
 step_staged() { # built and verified for a kernel that nobody has booted yet
@@ -108,7 +108,7 @@ back() { # in another boot, with the devices in the Node object
 step_reboot() { # sets reboot_at, node_object_at (host clock)
 	old_boot=$(node_state $NODE | cut -d' ' -f1)
 	reboot_at=$(now)
-	NOWAIT=1 "$e2e/../node/reboot.sh" $NODE || fail "the guest does not reboot" || return
+	NOWAIT=1 DOWN_WAIT=300 "$e2e/../node/reboot.sh" $NODE || fail "the guest does not reboot" || return
 	WAIT_STEP=0.5 wait_for 600 "devices allocatable after the reboot" back || fail "allocatable: '$(allocatable)'" || return
 	node_object_at=$(now)
 	[ "$(guest -t 60 uname -r | tr -d '\r\n')" = $NEW ] || fail "the node runs $(guest uname -r)"
