@@ -2,7 +2,7 @@
 /*
  * Where a build runs: own mount, PID, IPC, network (none) and UTS namespaces; a root made of
  * read-only binds on a tmpfs, only the build folder and /tmp writable; an unprivileged user, no
- * capabilities, no_new_privs, resource limits. There is no way to run without it: what cannot be made
+ * capabilities, no_new_privs, a filter of system calls, resource limits. There is no way to run without it: what cannot be made
  * is REASON_SANDBOX_UNAVAILABLE.
  *
  * A plan is made first (sandbox_new(), may allocate), then entered in a forked child by

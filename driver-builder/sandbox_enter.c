@@ -326,6 +326,9 @@ static int become_command(struct sandbox *s, bool is_root)
 	r = die_with_parent();
 	if (r < 0)
 		return fail(s, "ask to die with the parent", "", r);
+	r = sandbox_seccomp();
+	if (r < 0)
+		return fail(s, "filter system calls", "", r);
 	s->shared->is_entered = true;
 	return 0;
 }

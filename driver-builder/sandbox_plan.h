@@ -39,3 +39,6 @@ struct sandbox {
 	unsigned processes;
 	struct sandbox_shared *shared; /* MAP_SHARED */
 };
+
+/* In the command's process, after no_new_privs: system calls only. */
+int sandbox_seccomp(void);

@@ -118,6 +118,10 @@ static const struct {
 	{ "no route", "[ $(wc -l < /proc/net/route) -le 1 ]", 0 },
 	{ "no raw socket files",
 		"! [ -e /dev/vda ] && ! [ -e /dev/kmsg ] && ! [ -e /dev/mem ]", 0 },
+	{ "system calls are filtered", "grep -q '^Seccomp:.2' /proc/self/status", 0 },
+	{ "no user namespace", "! unshare -U true 2>/dev/null", 0 },
+	{ "threads and forks go on", "(true | cat) && [ \"$(echo a | sed s/a/b/)\" = b ]",
+		0 },
 	{ "no mounting", "! mount -t tmpfs x /tmp 2>/dev/null", 0 },
 	{ "no file beyond the limit", "! head -c 3000000 /dev/zero > big 2>/dev/null",
 		0 },
@@ -141,6 +145,47 @@ static void test_inside(void **state)
 		sandbox_run_done(&run);
 		assert_int_equal(status, cases[i].status);
 	}
+}
+
+/* What a shell cannot try. */
+static const char probe[] =
+	"import socket, sys, ctypes, errno\n"
+	"def family(f):\n"
+	"    try: socket.socket(f, socket.SOCK_STREAM).close(); return 0\n"
+	"    except OSError as e: return e.errno\n"
+	"libc = ctypes.CDLL(None, use_errno=True)\n"
+	"def call(n):\n"
+	"    libc.syscall(n, 0, 0, 0, 0, 0); return ctypes.get_errno()\n"
+	"assert family(socket.AF_UNIX) == 0\n"
+	"assert family(socket.AF_INET) == 0\n"
+	"assert family(40) == errno.EAFNOSUPPORT\n" /* vsock */
+	"assert family(38) == errno.EAFNOSUPPORT\n" /* the kernel's ciphers */
+	"assert call(321) == errno.EPERM\n" /* bpf */
+	"assert call(425) == errno.EPERM\n" /* io_uring_setup */
+	"assert call(435) == errno.ENOSYS\n" /* clone3 */
+	"assert call(0x40000000 + 39) == errno.EPERM\n" /* x32 */
+	"import threading; t = threading.Thread(target=print); t.start(); t.join()\n";
+
+static void test_denied_calls(void **state)
+{
+#if defined(__x86_64__)
+	struct place *p = *state;
+	char path[96];
+	struct sandbox_run run = { 0 };
+	int status;
+
+	if (access("/usr/bin/python3", X_OK) < 0)
+		skip();
+	(void)snprintf(path, sizeof(path), "%s/probe.py", p->work);
+	assert_int_equal(file_write_atomic(path, probe, strlen(probe), 0644, NULL), 0);
+	status = shell(p, "exec /usr/bin/python3 -S probe.py", 60 * SECOND, 0, &run);
+	if (status != 0)
+		print_message("%s\n", run.out);
+	sandbox_run_done(&run);
+	assert_int_equal(status, 0);
+#else
+	skip();
+#endif
 }
 
 static void test_time_limit_takes_everyone(void **state)
@@ -192,8 +237,8 @@ static void test_processes_are_limited(void **state)
 {
 	struct sandbox_run run = { 0 };
 	int status = shell(*state,
-		"i=0; while [ $i -lt 600 ]; do sleep 5 & i=$((i+1)); done; exit 0",
-		30 * SECOND, 0, &run);
+		"i=0; while [ $i -lt 600 ]; do sleep 100 & i=$((i+1)); done; exit 0",
+		90 * SECOND, 0, &run);
 
 	sandbox_run_done(&run);
 	assert_int_not_equal(status, 0);
@@ -231,6 +276,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_inside),
+		T(test_denied_calls),
 		T(test_time_limit_takes_everyone),
 		T(test_left_behind_dies_with_the_command),
 		T(test_memory_limit),
