@@ -77,10 +77,10 @@ reboot)
 	for d in "$dir"/sys/bus/pci/devices/*; do
 		[ -e "$d" ] || continue
 		driver=$(readlink "$d/driver" || true)
-		if [ -n "$driver" ]; then rm -rf "$d/driver" "$d/${driver##*/}"; fi
+		if [ -n "$driver" ]; then rm -rf "$d/driver" "${d:?}/${driver##*/}"; fi
 		sed -i '/^DRIVER=/d' "$(readlink -f "$d")/uevent"
 	done
-	rm -rf "$dir"/sys/module/* "$dir"/sys/class/* "$dir"/sys/dev/char/* "$dir"/sys/bus/pci/drivers/* "$dir"/dev/*
+	rm -rf "${dir:?}"/{sys/module,sys/class,sys/dev/char,sys/bus/pci/drivers,dev}
 	boot "${1:-$(cat "$dir/release")}"
 	;;
 plug)
