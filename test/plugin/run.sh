@@ -9,5 +9,5 @@ plugin=${PLUGIN:-$PWD/build/san/farrier-device-plugin}
 [ -n "${PLUGIN:-}" ] || make -s build/san/farrier-device-plugin
 bin=$(test/go/build.sh)
 mkdir -p build/test
-gcc -O1 -Wall -Werror -o build/test/bed test/plugin/bed.c $(pkg-config --cflags --libs umockdev-1.0)
+gcc -O1 -Wall -Werror -o build/test/bed test/plugin/bed.c -lumockdev
 exec /usr/bin/python3 test/plugin/checks.py "$plugin" "$bin/kubeletstub" "$PWD/build/test/bed" "$@"
