@@ -369,7 +369,8 @@ static void text_reason(const struct json *x, const char *indent, struct buf *ou
 	(void)buf_fmt(out, "%s%s%s%s\n", indent, reason ? reason : "",
 		!str_empty(reason) && !str_empty(message) ? ": " : "",
 		message ? message : "");
-	if (!str_empty(remedy))
+	/* The flat message has it already. */
+	if (!str_empty(remedy) && !(message && strstr(message, remedy)))
 		(void)buf_fmt(out, "%s-> %s\n", indent, remedy);
 }
 
