@@ -16,6 +16,7 @@ enum {
 	FAR_UNKNOWN = 30 + 255,
 	SAME_DEVICE = 1000,
 	STARTS_MAX = 64, /* of the greedy search */
+	TABLE_MAX = 512, /* points whose distances are kept in a table */
 };
 /* Distances come first, loads only break ties: a load never adds up to one step. */
 #define STEP (1ULL << 24)
@@ -166,10 +167,31 @@ struct greedy {
 	const struct topology *t;
 	const struct topology_point *points;
 	size_t n;
+	uint16_t *table; /* n times n distances; NULL when there are too many */
 	uint64_t *to_set; /* cost of adding each */
 	bool *is_in;
 	uint64_t cost;
 };
+
+static uint64_t greedy_cost(const struct greedy *g, size_t i, size_t k)
+{
+	return g->table ? g->table[i * g->n + k] * STEP
+			: pair_cost(g->t, &g->points[i], &g->points[k]);
+}
+
+static int greedy_table(struct greedy *g)
+{
+	if (g->n > TABLE_MAX)
+		return 0;
+	g->table = calloc(g->n * g->n, sizeof(*g->table));
+	if (!g->table)
+		return -ENOMEM;
+	for (size_t i = 0; i < g->n; i++)
+		for (size_t k = 0; k < i; k++)
+			g->table[i * g->n + k] = g->table[k * g->n + i] = (uint16_t)
+				topology_distance(g->t, &g->points[i], &g->points[k]);
+	return 0;
+}
 
 static void greedy_add(struct greedy *g, size_t k)
 {
@@ -177,7 +199,7 @@ static void greedy_add(struct greedy *g, size_t k)
 	g->is_in[k] = true;
 	for (size_t i = 0; i < g->n; i++)
 		if (!g->is_in[i])
-			g->to_set[i] += pair_cost(g->t, &g->points[k], &g->points[i]);
+			g->to_set[i] += greedy_cost(g, k, i);
 }
 
 static void greedy_run(struct greedy *g, const bool *is_must, size_t start, size_t want)
@@ -215,11 +237,11 @@ static int prefer_greedy(const struct topology *t, const struct topology_point *
 {
 	CLEANUP(freep) uint64_t *to_set = calloc(n, sizeof(*to_set));
 	CLEANUP(freep) bool *is_in = calloc(n, sizeof(*is_in));
-	struct greedy g = { t, points, n, to_set, is_in, 0 };
+	struct greedy g = { t, points, n, NULL, to_set, is_in, 0 };
 	size_t step = (n + STARTS_MAX - 1) / STARTS_MAX;
 	uint64_t best = UINT64_MAX;
 
-	if (!to_set || !is_in)
+	if (!to_set || !is_in || greedy_table(&g) < 0)
 		return -ENOMEM;
 	for (size_t start = 0; start < n; start += step) {
 		greedy_run(&g, is_must, start, want);
@@ -228,6 +250,7 @@ static int prefer_greedy(const struct topology *t, const struct topology_point *
 		best = g.cost;
 		memcpy(chosen, is_in, n * sizeof(*is_in));
 	}
+	free(g.table);
 	return 0;
 }
 
