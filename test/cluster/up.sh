@@ -65,7 +65,7 @@ for ((i = 1; i <= N; i++)); do
 done
 ready() { api "api/v1/nodes/$1" | grep -q '"reason": *"KubeletReady"'; }
 for n in "${names[@]}"; do
-	wait_for 180 "node $n" ready "$n"
+	wait_for 300 "node $n" ready "$n"
 	echo "node $n Ready: $(since "$t0") s"
 done
 # A pod made before this exists is refused ("serviceaccount default not found").

@@ -15,7 +15,7 @@ sed -i 's/MODULE_VERSION("1.0")/MODULE_VERSION("1.1")/' /mnt/usr/src/edu-1.1/edu
 # Device nodes of one node are no other node's.
 mkdir -p "$d/dev"
 mount -t tmpfs -o mode=755 tmpfs "$d/dev"
-for f in null zero full random urandom tty ptmx fuse; do [ ! -e "/dev/$f" ] || cp -a "/dev/$f" "$d/dev/"; done
+for f in null zero full random urandom tty ptmx fuse kmsg; do [ ! -e "/dev/$f" ] || cp -a "/dev/$f" "$d/dev/"; done
 mkdir -p "$d"/dev/{pts,shm,mqueue,net}
 [ ! -e /dev/net/tun ] || cp -a /dev/net/tun "$d/dev/net/"
 mount --rbind /dev/pts "$d/dev/pts"
