@@ -73,8 +73,12 @@ static int teardown(void **state)
 
 static void turn(struct fixture *f)
 {
-	for (int i = 0; i < 20; i++)
-		assert_true(loop_step(f->loop, 0) >= 0);
+	int r;
+
+	do {
+		r = loop_step(f->loop, 0);
+		assert_true(r >= 0);
+	} while (r > 0);
 }
 
 static void expect(struct fixture *f, const char *log)
@@ -260,7 +264,7 @@ static void paused_is_still(void **state)
 
 /* ---- against a model: an array of keys with due times ---- */
 
-enum { KEYS = 20, STEPS = 30000 };
+enum { KEYS = 20, STEPS = 10000 };
 
 struct model {
 	struct fixture f;
@@ -340,13 +344,13 @@ static void many_keys(void **state)
 	char key[16];
 
 	f->answer = 0;
-	for (unsigned i = 0; i < 20000; i++) {
-		(void)snprintf(key, sizeof(key), "k%u", i * 7919 % 20000);
+	for (unsigned i = 0; i < 5000; i++) {
+		(void)snprintf(key, sizeof(key), "k%u", i * 7919 % 5000);
 		assert_int_equal(queue_add_after(f->queue, key, i * 31 % 997), 0);
 	}
-	assert_int_equal(queue_len(f->queue), 20000);
+	assert_int_equal(queue_len(f->queue), 5000);
 	now_us += 1000;
-	for (unsigned i = 0; i < 3000 && queue_len(f->queue); i++) {
+	for (unsigned i = 0; i < 1000 && queue_len(f->queue); i++) {
 		*f->log = '\0';
 		(void)loop_step(f->loop, 0);
 	}
