@@ -252,7 +252,9 @@ static void on_step_done(const struct err *result, void *user)
 		st->attempts = 0;
 	memcpy(st->key, a->step.key, sizeof(st->key));
 	st->generation = a->step.generation;
-	st->reason = result->reason == REASON_NONE ? REASON_LOAD_FAILED : result->reason;
+	st->reason = result->reason != REASON_NONE ? result->reason
+		     : is_boot			   ? REASON_INTERNAL
+						   : REASON_LOAD_FAILED;
 	memcpy(st->message, result->text, sizeof(st->message));
 	st->attempts++;
 	st->retry_us = now + back_off(st->attempts, STEP_RETRY_MIN_US, STEP_RETRY_MAX_US);

@@ -188,7 +188,6 @@ int manifests_read(struct manifests *m, struct arena *a, const char *dir,
 		.node_name = "",
 		.uid = "",
 		.generation = 1,
-		.is_known = true,
 	};
 	return 0;
 }
@@ -212,7 +211,6 @@ int desired_parse(
 		.node_name = n.meta.name,
 		.uid = n.meta.uid ? n.meta.uid : "",
 		.generation = n.meta.generation,
-		.is_known = true,
 	};
 	return 0;
 }

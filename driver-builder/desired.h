@@ -22,7 +22,6 @@ struct desired {
 	struct list errors; /* struct desired_error */
 	const char *node_name, *uid; /* cluster; else "" */
 	int64_t generation;
-	bool is_known; /* false: nothing was ever wanted, which is no intent either */
 };
 
 /* Remembers the last good version of each file while the agent runs. */
