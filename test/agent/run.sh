@@ -344,6 +344,7 @@ check_rival() {
 	MODULES='{ name: edu, parameters: { irq_mode: msi }, replaces: [ rival ] }' manifest edu
 	start_agent
 	loaded
+	staged "$OLD"
 	expect "the rival is out" test ! -e "$W/shim/sys/module/rival"
 	expect "and stays out" grep -qx 'blacklist rival' "$ROOT/etc/modprobe.d/farrier-edu.conf"
 	expect "parameters" grep -qx 'options edu irq_mode=msi' "$ROOT/etc/modprobe.d/farrier-edu.conf"
