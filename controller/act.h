@@ -19,7 +19,8 @@ struct reconcile {
 
 	struct fleet *fleet;
 	struct feed *feed;
-	struct queue *queue;
+	struct queue *queue; /* nodes: many, so that only some requests run at once */
+	struct queue *urgent; /* statuses, and nodes on their way through an upgrade */
 	struct map *ops; /* key -> struct op */
 	size_t in_flight;
 	uint64_t pods_serial;

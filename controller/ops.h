@@ -18,6 +18,7 @@ struct op {
 	void (*after)(struct op *op); /* when done has run: the owner's bookkeeping */
 	int failed; /* how the last request ended, until the queue is told */
 	bool is_backing_off; /* the queue was told */
+	bool is_urgent;
 
 	/* writes of an AcceleratorNode */
 	bool is_uncertain; /* an earlier try may have been done */

@@ -11,6 +11,7 @@
 #include "feed.h"
 #include "jhash.h"
 #include "log.h"
+#include "wave.h"
 
 enum {
 	IN_FLIGHT_MAX = 32,
@@ -43,6 +44,11 @@ void reconcile_kick(void *user)
 
 /* ---- the queue ---- */
 
+static struct queue *queue_of(struct reconcile *rc, const struct op *op)
+{
+	return op->is_urgent ? rc->urgent : rc->queue;
+}
+
 static void after(struct op *op)
 {
 	struct reconcile *rc = op->owner;
@@ -50,11 +56,11 @@ static void after(struct op *op)
 	if (op->req) /* it goes on with another request */
 		return;
 	if (rc->in_flight-- == IN_FLIGHT_MAX)
-		queue_pause(rc->queue, false);
+		queue_pause(rc->queue, false); /* the urgent one never waits */
 	if (op->failed < 0)
 		log_event(LOG_WARN, "request failed", "key", op->key, "why",
 			strerror(-op->failed), NULL);
-	(void)queue_add(rc->queue, op->key); /* the next thing, or the failure */
+	(void)queue_add(queue_of(rc, op), op->key); /* the next thing, or the failure */
 	reconcile_kick(rc);
 }
 
@@ -64,18 +70,21 @@ static bool is_object(const char *key)
 }
 
 /* Called by the queue: a failure is reported a call late, because requests end later than calls. */
-static int64_t work(const char *key, void *user)
+static int64_t work(struct reconcile *rc, const char *key, bool is_urgent)
 {
-	struct reconcile *rc = user;
-	struct op *op = op_get(rc->ops, key, rc, after);
 	struct err e = { 0 };
 	uint64_t now = loop_now(rc->loop);
+	struct op *op;
 	int r;
 
+	if (!rc->is_leading)
+		return 0;
+	op = op_get(rc->ops, key, rc, after);
 	if (!op)
 		return -ENOMEM;
-	if (!rc->is_leading || op->req)
+	if (op->req)
 		return 0;
+	op->is_urgent = is_urgent;
 	r = op->failed;
 	op->failed = 0;
 	op->is_backing_off = r < 0;
@@ -89,7 +98,7 @@ static int64_t work(const char *key, void *user)
 		op->is_backing_off = true;
 		return r;
 	}
-	if (op->req && ++rc->in_flight == IN_FLIGHT_MAX)
+	if (op->req && ++rc->in_flight >= IN_FLIGHT_MAX)
 		queue_pause(rc->queue, true);
 	/* Only objects' keys remember something once they are settled. */
 	if (!op->req && !is_object(key))
@@ -97,13 +106,23 @@ static int64_t work(const char *key, void *user)
 	return 0;
 }
 
-static int enqueue(struct reconcile *rc, const char *key)
+static int64_t work_nodes(const char *key, void *user)
+{
+	return work(user, key, false);
+}
+
+static int64_t work_urgent(const char *key, void *user)
+{
+	return work(user, key, true);
+}
+
+static int enqueue(struct reconcile *rc, const char *key, bool is_urgent)
 {
 	const struct op *op = map_get(rc->ops, key);
 
 	if (op && (op->req || op->is_backing_off))
 		return 0; /* comes again by itself */
-	return queue_add(rc->queue, key);
+	return queue_add(is_urgent ? rc->urgent : rc->queue, key);
 }
 
 /* ---- what the plan wants ---- */
@@ -126,7 +145,10 @@ static int want_nodes(struct reconcile *rc, struct plan *p)
 	rc->wants = wants;
 	for (size_t i = 0; i < p->n_nodes && r >= 0; i++) {
 		(void)snprintf(key, sizeof(key), "node/%s", p->nodes[i].name);
-		r = enqueue(rc, key);
+		r = enqueue(rc, key,
+			wave_is_active(p->nodes[i].upgrade.state) ||
+				wave_is_active(p->nodes[i].node->upgrade.state) ||
+				p->nodes[i].cordon != PLAN_CORDON_KEEP);
 	}
 	return r;
 }
@@ -150,7 +172,7 @@ static int want_status(struct reconcile *rc, const char *prefix, const char *nam
 		return 0;
 	}
 	r = map_set(rc->bodies, key, body);
-	return r < 0 ? r : enqueue(rc, key);
+	return r < 0 ? r : enqueue(rc, key, true);
 }
 
 static int want_finalizer(struct reconcile *rc, const struct plan_driver *d)
@@ -168,7 +190,7 @@ static int want_finalizer(struct reconcile *rc, const struct plan_driver *d)
 	if (r < 0)
 		return r;
 	r = map_set(rc->bodies, key, body);
-	return r < 0 ? r : enqueue(rc, key);
+	return r < 0 ? r : enqueue(rc, key, true);
 }
 
 static int want_objects(struct reconcile *rc, struct plan *p)
@@ -337,7 +359,9 @@ int reconcile_new(struct kube *k, struct metrics *m, const struct reconcile_opti
 	r = loop_timer(rc->loop, UINT64_MAX, on_timer, rc, &rc->timer);
 	if (r < 0)
 		return err_errno(e, r, "timer");
-	r = queue_new(rc->loop, &qo, work, rc, &rc->queue, e);
+	r = queue_new(rc->loop, &qo, work_nodes, rc, &rc->queue, e);
+	if (r >= 0)
+		r = queue_new(rc->loop, &qo, work_urgent, rc, &rc->urgent, e);
 	if (r < 0)
 		return r;
 	*ret = TAKE(rc);
@@ -372,6 +396,7 @@ void reconcile_start(struct reconcile *rc)
 		return;
 	}
 	queue_pause(rc->queue, false);
+	queue_pause(rc->urgent, false);
 	reconcile_kick(rc);
 }
 
@@ -381,6 +406,7 @@ void reconcile_stop(struct reconcile *rc)
 		return;
 	rc->is_leading = false;
 	queue_pause(rc->queue, true);
+	queue_pause(rc->urgent, true);
 	map_free(rc->ops); /* ends what is under way */
 	rc->in_flight = 0;
 	feed_free(rc->feed);
@@ -403,6 +429,7 @@ void reconcile_free(struct reconcile *rc)
 	if (rc->is_leading)
 		reconcile_stop(rc);
 	queue_free(rc->queue);
+	queue_free(rc->urgent);
 	loop_source_free(rc->timer);
 	free(rc->own_node);
 	free(rc->node_selector);
