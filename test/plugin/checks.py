@@ -3,12 +3,13 @@
 """Checks of farrier-device-plugin against the kubelet's own plugin server and fake devices.
 
 Prints "ok NAME" or "not ok NAME: why" for each, and "N passed, N failed, N skipped" at the end.
-Numbers in brackets are those of the conformance list. Usage: checks.py PLUGIN STUB BED [NAME...]
+Numbers in brackets are those of the conformance list. Usage: checks.py PLUGIN GO-PROGRAMS BED [NAME...]
 """
-import ctypes.util, glob, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
+import glob, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
 import urllib.request
 
-PLUGIN, STUB, BED = sys.argv[1:4]
+PLUGIN, GO, BED = sys.argv[1:4]
+STUB = GO + "/kubeletstub"
 ONLY = sys.argv[4:]
 RES = "farrier.dev/edu"
 A, B, C = "0000:21:00.0", "0000:41:00.0", "0000:42:00.0"
@@ -429,6 +430,21 @@ def preferred(w):
     eq(w.stub.answer(f"preferred {RES} 5 {all_} -"), "")
     eq(w.stub.answer(f"preferred {RES} 1 {A} {B}"), "")
     eq(w.stub.answer(f"preferred {RES} 1 nope -"), "")
+
+
+@check("the CDI spec is what runtimes take, and one device is one device (37, 38)", classes=False)
+def cdi_valid(w):
+    w.cls("8.edu", more="  env: { EDU: \"a=b c\" }\n  mounts: [ { hostPath: /opt, containerPath: /edu } ]\n", file="a.yaml")
+    text = open(w.path("classes", "a.yaml")).read().replace("{ subsystem: edu, permissions: rw }", "{ path: /dev/null, permissions: r }")
+    w.write("a.yaml", text)
+    w.up()
+    name = w.stub.answer(f"allocate {RES} {A}")[0]["cdi_devices"][0]["name"]
+    got = json.loads(subprocess.check_output([GO + "/cdicheck", w.path("cdi"), name], text=True))
+    eq(got["devices"], [name, name.replace(A, B)])
+    eq([(d["path"], d["type"], d["major"], d["minor"]) for d in got["spec"]["linux"]["devices"]], [("/dev/null", "c", 1, 3)])
+    eq(got["spec"]["linux"]["resources"]["devices"], [{"allow": True, "type": "c", "major": 1, "minor": 3, "access": "r"}])
+    eq(got["spec"]["process"]["env"], ["EDU=a=b c"])
+    eq(got["spec"]["mounts"], [{"destination": "/edu", "source": "/opt", "options": ["rbind", "ro"]}])
 
 
 @check("without CDI: device nodes by stable names that follow the device (33)", classes=False)

@@ -10,4 +10,4 @@ plugin=${PLUGIN:-$PWD/build/san/farrier-device-plugin}
 bin=$(test/go/build.sh)
 mkdir -p build/test
 gcc -O1 -Wall -Werror -o build/test/bed test/plugin/bed.c -lumockdev
-exec /usr/bin/python3 test/plugin/checks.py "$plugin" "$bin/kubeletstub" "$PWD/build/test/bed" "$@"
+exec /usr/bin/python3 test/plugin/checks.py "$plugin" "$bin" "$PWD/build/test/bed" "$@"
