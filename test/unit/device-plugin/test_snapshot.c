@@ -200,6 +200,12 @@ static void health_follows_the_machine(void **state)
 		0);
 	see(&w);
 	assert_int_equal(w.s->claims[0].reason, REASON_DEVICE_LOST);
+	fake_file(fake_path("sys/%s/power/runtime_status", rel), "suspended\n");
+	see(&w); /* asleep: not asked */
+	assert_int_equal(w.s->claims[0].health, HEALTH_HEALTHY);
+	fake_file(fake_path("sys/%s/power/runtime_status", rel), "active\n");
+	see(&w);
+	assert_int_equal(w.s->claims[0].reason, REASON_DEVICE_LOST);
 	assert_int_equal(unlink(fake_path("sys/%s/config", rel)), 0);
 	see(&w);
 	assert_int_equal(w.s->claims[0].health, HEALTH_HEALTHY);
