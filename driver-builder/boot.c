@@ -276,47 +276,85 @@ static int add_options(
 	return 0;
 }
 
+static const char *const config_folders[] = { "etc/modules-load.d", "etc/modprobe.d" };
+
+/* The texts of both files, in the order of config_folders. */
+static int make_config(struct arena *a, const char *driver, const struct list *modules,
+	struct buf out[2], struct err *e)
+{
+	const struct api_module *m = modules->items;
+	int r = 0;
+
+	buf_init(&out[0], CONFIG_MAX);
+	buf_init(&out[1], CONFIG_MAX);
+	(void)buf_fmt(
+		&out[0], "# Written by farrier-driver-builder for driver %s\n", driver);
+	for (size_t i = 0; r == 0 && i < modules->n; i++) {
+		(void)buf_fmt(&out[0], "%s\n", m[i].name);
+		r = add_options(a, &m[i], &out[1], e);
+	}
+	return r;
+}
+
+static void config_done(struct buf out[2])
+{
+	buf_done(&out[0]);
+	buf_done(&out[1]);
+}
+
 int boot_write_config(struct arena *a, const char *root, const char *driver,
 	const struct list *modules, struct err *e)
 {
-	static const char *const folders[] = { "etc/modules-load.d", "etc/modprobe.d" };
-	const struct api_module *m = modules->items;
-	struct buf load CLEANUP(buf_done), probe CLEANUP(buf_done);
+	struct buf text[2];
 	char path[PATH_MAX];
-	int r = 0, changed = 0;
+	int r = make_config(a, driver, modules, text, e), changed = 0;
 
-	buf_init(&load, CONFIG_MAX);
-	buf_init(&probe, CONFIG_MAX);
-	(void)buf_fmt(
-		&load, "# Written by farrier-driver-builder for driver %s\n", driver);
-	for (size_t i = 0; r == 0 && i < modules->n; i++) {
-		(void)buf_fmt(&load, "%s\n", m[i].name);
-		r = add_options(a, &m[i], &probe, e);
-	}
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(folders); i++) {
-		r = path_join(path, sizeof(path), root, folders[i], NULL);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(config_folders); i++) {
+		r = path_join(path, sizeof(path), root, config_folders[i], NULL);
 		if (r == 0)
 			r = dir_make(path, 0755, e);
 		if (r == 0)
-			r = write_config(root, folders[i], driver, i ? &probe : &load, e);
+			r = write_config(root, config_folders[i], driver, &text[i], e);
 		changed |= r > 0;
 		r = MIN(r, 0);
 	}
+	config_done(text);
 	return r < 0 ? r : changed;
+}
+
+bool boot_has_config(
+	struct arena *a, const char *root, const char *driver, const struct list *modules)
+{
+	struct buf text[2];
+	char path[PATH_MAX];
+	size_t same = 0;
+
+	if (make_config(a, driver, modules, text, NULL) == 0)
+		for (size_t i = 0; i < ARRAY_SIZE(config_folders); i++) {
+			CLEANUP(freep) char *now = NULL;
+			size_t len = 0;
+			int r = config_path(path, root, config_folders[i], driver);
+
+			if (r == 0)
+				r = file_read(path, CONFIG_MAX, &now, &len, NULL);
+			same += r == 0 ? streq(now, buf_cstr(&text[i]))
+				       : r == -ENOENT && text[i].len == 0;
+		}
+	config_done(text);
+	return same == ARRAY_SIZE(config_folders);
 }
 
 int boot_remove_config(const char *root, const char *driver, struct err *e)
 {
-	static const char *const folders[] = { "etc/modules-load.d", "etc/modprobe.d" };
 	char path[PATH_MAX];
 
-	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-		int r = config_path(path, root, folders[i], driver);
+	for (size_t i = 0; i < ARRAY_SIZE(config_folders); i++) {
+		int r = config_path(path, root, config_folders[i], driver);
 
 		if (r == 0 && unlink(path) < 0 && errno != ENOENT)
 			r = -errno;
 		if (r < 0)
-			return err_errno(e, r, "%s of '%s'", folders[i], driver);
+			return err_errno(e, r, "%s of '%s'", config_folders[i], driver);
 	}
 	return 0;
 }

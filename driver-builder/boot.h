@@ -34,4 +34,7 @@ int boot_uninstall(const char *root, const char *release, const struct list *mod
 /* modules-load.d/farrier-<driver>.conf and modprobe.d/farrier-<driver>.conf; 1 when one changed. */
 int boot_write_config(struct arena *a, const char *root, const char *driver,
 	const struct list *modules, struct err *e) _must_check_;
+/* Are both files as boot_write_config() would leave them? */
+bool boot_has_config(struct arena *a, const char *root, const char *driver,
+	const struct list *modules);
 int boot_remove_config(const char *root, const char *driver, struct err *e) _must_check_;

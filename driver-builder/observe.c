@@ -179,8 +179,10 @@ static void look_artifact(struct memory *m, struct arena *a, const char *driver,
 		(void)map_del(m->seen_kernels, k->release);
 }
 
-static void look_installed(struct memory *m, const struct api_node_driver *d,
-	const struct kernel *k, struct plan_pair *p)
+/* @is_listed: the host's boot shall load it by name, because its device is here. */
+static void look_installed(struct memory *m, struct arena *a,
+	const struct api_node_driver *d, const struct kernel *k, bool is_listed,
+	struct plan_pair *p)
 {
 	const struct artifact *art = p->artifact == PLAN_ARTIFACT_READY
 					     ? memory_artifact(m, p->key)
@@ -189,6 +191,9 @@ static void look_installed(struct memory *m, const struct api_node_driver *d,
 	if (art)
 		p->installed = boot_check(m->env->root, k->release, art, m->digests);
 	else if (boot_has_any(m->env->root, k->release, &d->spec.modules))
+		p->installed = PLAN_INSTALLED_OTHER;
+	if (p->installed == PLAN_INSTALLED_SAME && is_listed &&
+		!boot_has_config(a, m->env->root, d->name, &d->spec.modules))
 		p->installed = PLAN_INSTALLED_OTHER;
 	p->install = step_failure(
 		memory_step(m, "install", d->name, k->release), p->key, d->generation);
@@ -304,6 +309,7 @@ static int look_driver(struct memory *m, struct arena *a, struct seen *s, size_t
 	out->pairs = arena_array(a, s->in.n_kernels + 1, sizeof(*out->pairs));
 	if (!out->pairs)
 		return err_errno(e, -ENOMEM, "driver '%s'", d->name);
+	look_devices(d, &s->devices, out);
 	for (size_t k = 0; k < s->in.n_kernels; k++) {
 		struct print *now = &s->prints[di * s->in.n_kernels + k];
 
@@ -311,11 +317,11 @@ static int look_driver(struct memory *m, struct arena *a, struct seen *s, size_t
 		if (r < 0)
 			return err_errno(e, r, "driver '%s'", d->name);
 		look_artifact(m, a, d->name, s->pick[k], now, now_us, &out->pairs[k]);
-		look_installed(m, d, s->pick[k], &out->pairs[k]);
+		look_installed(m, a, d, s->pick[k],
+			d->spec.devices.n == 0 || out->devices > 0, &out->pairs[k]);
 		if (s->in.kernels[k].is_running)
 			running = &out->pairs[k];
 	}
-	look_devices(d, &s->devices, out);
 	r = look_modules(m, a, d, running, out, e);
 	if (r == 0)
 		look_notes(m, a, s, running, now_us, out);

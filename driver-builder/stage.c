@@ -238,11 +238,12 @@ int stage_install(const struct stage *s, struct err *e)
 	int r;
 
 	r = proved_init(s, &p, e);
-	if (r == 0)
-		r = boot_install(s->env->root, s->kernel->release, &p.artifact, e);
+	/* The index comes last: it is what makes the files count as installed. */
 	if (r == 0 && s->is_listed)
-		r = boot_write_config(p.a, s->env->root, s->driver, s->modules, e);
-	return MIN(r, 0);
+		r = MIN(boot_write_config(p.a, s->env->root, s->driver, s->modules, e),
+			0);
+	return r == 0 ? boot_install(s->env->root, s->kernel->release, &p.artifact, e)
+		      : r;
 }
 
 int stage_uninstall(const struct stage *s, struct err *e)

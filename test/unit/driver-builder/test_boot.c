@@ -103,8 +103,11 @@ static void test_config(void **state)
 	const struct list modules = { m, 2 }, plain = { &m[1], 1 };
 	struct arena *a = arena_new(1 << 20);
 
+	assert_false(boot_has_config(a, root, "edu", &modules));
 	assert_int_equal(boot_write_config(a, root, "edu", &modules, NULL), 1);
 	assert_int_equal(boot_write_config(a, root, "edu", &modules, NULL), 0);
+	assert_true(boot_has_config(a, root, "edu", &modules));
+	assert_false(boot_has_config(a, root, "edu", &plain));
 	expect_text("etc/modules-load.d/farrier-edu.conf",
 		"# Written by farrier-driver-builder for driver edu\nedu\nedu-extra\n");
 	expect_text("etc/modprobe.d/farrier-edu.conf",
@@ -112,6 +115,7 @@ static void test_config(void **state)
 	/* Options that are gone leave no file. */
 	assert_int_equal(boot_write_config(a, root, "edu", &plain, NULL), 1);
 	assert_false(file_exists(at("etc/modprobe.d/farrier-edu.conf")));
+	assert_true(boot_has_config(a, root, "edu", &plain));
 	assert_int_equal(
 		boot_write_config(a, root, "../evil", &plain, NULL), -ENAMETOOLONG);
 	assert_int_equal(boot_remove_config(root, "edu", NULL), 0);
