@@ -87,7 +87,9 @@ static void add_driver(struct plan_driver *d, const struct view_node *n,
 		note_failure(d, n, up->reason);
 	else if (is_current && st->state == API_DRIVER_FAILED)
 		note_failure(d, n, st->reason);
-	else if (is_current && st->state == API_DRIVER_LOADED)
+	else if (is_current && st->state == API_DRIVER_LOADED &&
+		 !(is_target &&
+			 wave_is_active(up->state))) /* not before it is uncordoned */
 		d->ready++;
 	if (is_target && wave_is_active(up->state))
 		d->upgrading++;
