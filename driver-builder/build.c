@@ -62,7 +62,9 @@ static int make_folders(struct work *w)
 	int r = path_join(template, sizeof(template), w->q->state, "build", NULL);
 
 	if (r == 0)
-		r = dir_make(template, 0711, w->e);
+		r = build_clean(w->q->state, w->e);
+	if (r == 0)
+		r = dir_make(template, 0700, w->e);
 	if (r == 0)
 		r = path_join(
 			template, sizeof(template), w->q->state, "build/XXXXXX", NULL);
@@ -79,7 +81,7 @@ static int make_folders(struct work *w)
 		if (r == 0 && mkdir(paths[i], 0755) < 0)
 			r = -errno;
 	}
-	if (r == 0 && (chown(w->out, uid, gid) < 0 || chmod(w->top, 0711) < 0))
+	if (r == 0 && chown(w->out, uid, gid) < 0)
 		r = -errno;
 	return r < 0 ? err_reason(w->e, r,
 			       r == -ENOSPC ? REASON_DISK_FULL : REASON_INTERNAL,

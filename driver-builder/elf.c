@@ -16,7 +16,8 @@ struct signature_info {
 	uint8_t sig_len[4];
 };
 
-enum { MODVERSION_SIZE = 64, SECTIONS_MAX = 1 << 16 };
+/* Names are looked at so far and no further, so that no file costs more than its size. */
+enum { MODVERSION_SIZE = 64, NAME_SEEN_MAX = 4096 };
 
 struct reader {
 	const uint8_t *p;
@@ -62,10 +63,10 @@ static bool section_bytes(const struct reader *r, const Elf64_Shdr *sh, struct b
 	return true;
 }
 
-/* The zero-terminated string at @off, NULL when it does not end inside. */
+/* The zero-terminated string at @off, NULL when it does not end inside, or not soon. */
 static const char *string_at(struct bytes b, uint64_t off)
 {
-	if (off >= b.len || !memchr(b.p + off, '\0', b.len - off))
+	if (off >= b.len || !memchr(b.p + off, '\0', MIN(b.len - off, NAME_SEEN_MAX)))
 		return NULL;
 	return (const char *)b.p + off;
 }

@@ -8,6 +8,7 @@
 
 #include "driver-builder/build.h"
 #include "driver-builder/sandbox.h"
+#include "driver-builder/verify.h"
 #include "file.h"
 
 #define OLD "6.1.0-47-amd64"
@@ -100,7 +101,7 @@ static struct job *job(struct fixture *f, const struct kernel *k, const char *dr
 	return &j;
 }
 
-static struct build_result *run(struct job *j, int wanted, enum reason reason)
+static _unused_ struct build_result *run(struct job *j, int wanted, enum reason reason)
 {
 	static struct build_result res;
 	struct err e = { 0 };
@@ -110,4 +111,16 @@ static struct build_result *run(struct job *j, int wanted, enum reason reason)
 		fail_msg("%s for %s: %d %s: %s", j->q.driver, j->q.kernel->release, r,
 			reason_name(res.err.reason), res.err.text);
 	return &res;
+}
+
+static _unused_ int verify_one(struct fixture *f, const struct kernel *k,
+	const char *path, struct verify_report *rep, struct err *e)
+{
+	struct verify_kernel *v = NULL;
+	int r = verify_kernel_open(k, f->kroot, &v, e);
+
+	assert_int_equal(r, 0);
+	r = verify_files(v, &path, 1, rep, e);
+	verify_kernel_free(v);
+	return r;
 }

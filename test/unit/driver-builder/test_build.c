@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Real builds for real Debian kernels, where the cache has them; what they leave, and why they fail. */
+/* Real builds for a real Debian kernel, where the cache has it, and what they leave. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,21 +10,8 @@
 #include <sys/stat.h>
 
 #include "build_fixture.h"
-#include "driver-builder/verify.h"
 
-static int verify_one(struct fixture *f, const struct kernel *k, const char *path,
-	struct verify_report *rep, struct err *e)
-{
-	struct verify_kernel *v = NULL;
-	int r = verify_kernel_open(k, f->kroot, &v, e);
-
-	assert_int_equal(r, 0);
-	r = verify_files(v, &path, 1, rep, e);
-	verify_kernel_free(v);
-	return r;
-}
-
-static void test_edu_for_two_kernels(void **state)
+static void test_edu(void **state)
 {
 	struct fixture *f = *state;
 	struct verify_report rep;
@@ -84,89 +71,7 @@ static void test_edu_for_two_kernels(void **state)
 	assert_string_equal(a.modules[0].sha256, sha);
 	artifact_done(&a);
 
-	res = run(job(f, f->new, "edu", "edu", API_BUILD_KBUILD), 0, REASON_NONE);
-	assert_string_not_equal(res->key, key);
-	assert_int_equal(store_get(f->state, res->key, &a, &e), 0);
-	(void)snprintf(path, sizeof(path), "%s/%s", a.dir, a.modules[0].file);
-	assert_int_equal(verify_one(f, f->new, path, &rep, &e), 0);
-	artifact_done(&a);
-
 	/* No build leaves its folder behind. */
-	(void)snprintf(path, sizeof(path), "%s/build", f->state);
-	assert_int_equal(rmdir(path), 0);
-}
-
-static void test_broken_for_the_next_kernel(void **state)
-{
-	struct fixture *f = *state;
-	struct build_result *res;
-	struct stat st;
-
-	need(f);
-	res = run(job(f, f->old, "broken-next", "fbar", API_BUILD_AUTO), 0, REASON_NONE);
-	assert_string_equal(res->modules[0], "fbar");
-	res = run(job(f, f->new, "broken-next", "fbar", API_BUILD_AUTO), -1,
-		REASON_BUILD_FAILED);
-	print_message("told: %s\n", res->err.text);
-	assert_true(str_starts(res->err.text, "fbar.c:"));
-	assert_non_null(strstr(res->err.text, "too few arguments to function "));
-	assert_non_null(strstr(res->err.text, "pci_resize_resource"));
-	assert_int_equal(stat(res->log, &st), 0);
-	assert_true(st.st_size > 100);
-}
-
-struct waiting {
-	struct loop *loop;
-	struct build_result res;
-	unsigned ticks;
-};
-
-static void on_built(const struct build_result *res, void *user)
-{
-	struct waiting *w = user;
-
-	w->res = *res;
-	loop_exit(w->loop, 0);
-}
-
-static void on_tick(void *user)
-{
-	((struct waiting *)user)->ticks++;
-}
-
-static void test_in_a_worker(void **state)
-{
-	struct fixture *f = *state;
-	static struct waiting w;
-	struct loop_source *tick = NULL;
-	struct build *b = NULL;
-	struct err e = { 0 };
-	char path[PATH_MAX];
-
-	need(f);
-	w = (struct waiting){ 0 };
-	assert_int_equal(loop_new(&w.loop, NULL, &e), 0);
-	assert_int_equal(
-		loop_timer(w.loop, loop_now(w.loop) + 1000, on_tick, &w, &tick), 0);
-	assert_int_equal(build_start(w.loop, &job(f, f->old, "edu", "edu", 0)->q,
-				 on_built, &w, &b, &e),
-		0);
-	assert_int_equal(loop_run(w.loop), 0);
-	if (w.res.err.code)
-		fail_msg("%s", w.res.err.text);
-	assert_true(store_has(f->state, w.res.key));
-	assert_int_equal(w.ticks, 1); /* the loop went on meanwhile */
-
-	/* Cancelled in the middle: no answer, nobody left, the folder is cleaned up. */
-	assert_int_equal(build_start(w.loop, &job(f, f->new, "noncompiling", NULL, 0)->q,
-				 on_built, &w, &b, &e),
-		0);
-	(void)usleep(200 * 1000);
-	build_cancel(b);
-	loop_source_free(tick);
-	loop_free(w.loop);
-	(void)usleep(100 * 1000);
-	assert_int_equal(build_clean(f->state, &e), 0);
 	(void)snprintf(path, sizeof(path), "%s/build", f->state);
 	assert_int_equal(rmdir(path), 0);
 }
@@ -175,9 +80,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(test_edu_for_two_kernels),
-		T(test_broken_for_the_next_kernel),
-		T(test_in_a_worker),
+		T(test_edu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
