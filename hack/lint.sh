@@ -109,6 +109,7 @@ tidy_one() { # tidy_one FILE: prints findings, from the cache when nothing it re
 check_tidy() {
 	# shellcheck disable=SC2016 # make expands these
 	flags=$(make -s --eval 'lint-flags:;@echo $(CPPFLAGS) $(CSTD) $(PKG_CFLAGS)' lint-flags)
+	flags+=" $(pkg-config --cflags umockdev-1.0 2>/dev/null)" # test/plugin
 	export flags CACHE TIDY
 	export -f tidy_one
 	# shellcheck disable=SC2016 # so does the shell that xargs starts
