@@ -83,6 +83,7 @@ step "reboot into $NEW, devices allocatable again" step_reboot
 step_times || { echo "demo: FAILED: times: $why" >&2; exit 1; }
 step "nothing was compiled after the reboot" step_nothing_compiled
 show kubectl get nodes -o wide
+wait_for 120 "the pod" pods_ready default 1 2>/dev/null # it held a card over the reboot: whether it runs again is told, not asked for
 show kubectl get pods
 show on_node podres
 

@@ -49,6 +49,7 @@ install_shim() {
 import sys
 # Other names for the workloads, so that they stand beside those of the release; the service accounts are shared.
 for d in sys.stdin.read().split("\n---\n"):
+    if "kind: ServiceAccount" in d and "name: farrier-device-plugin" in d: print("---\n" + d)
     if "kind: DaemonSet" not in d: continue
     out, top = [], True
     for l in d.splitlines():
