@@ -290,24 +290,39 @@ struct openers {
 	struct names found;
 };
 
-/* Keeps the device numbers of class devices that belong to the module. */
-static int add_node(struct openers *o, const char *module, const char *link)
+/* "511:7" */
+static bool parse_dev(const char *text, dev_t *ret)
 {
-	char path[PATH_MAX], text[ATTR_MAX], real[PATH_MAX];
-	unsigned major_no, minor_no;
+	unsigned long long major_no, minor_no;
+	char *end;
+
+	errno = 0;
+	major_no = strtoull(text, &end, 10);
+	if (errno || end == text || *end != ':' || major_no > UINT32_MAX)
+		return false;
+	text = end + 1;
+	minor_no = strtoull(text, &end, 10);
+	if (errno || end == text || *end || minor_no > UINT32_MAX)
+		return false;
+	*ret = makedev((unsigned)major_no, (unsigned)minor_no);
+	return true;
+}
+
+/* Keeps the device numbers of class devices that belong to the module. */
+static void add_node(struct openers *o, const char *module, const char *link)
+{
+	char path[PATH_MAX], text[ATTR_MAX], driver[PATH_MAX];
 	const char *owner;
+	dev_t dev;
 
 	if (o->n_nodes == NODES_MAX ||
 		path_join(path, sizeof(path), link, "dev", NULL) < 0 ||
-		file_read_line(path, text, sizeof(text)) < 0 ||
-		sscanf(text, "%u:%u", &major_no, &minor_no) != 2)
-		return 0;
-	if (path_join(real, sizeof(real), link, "device/driver", NULL) < 0)
-		return 0;
-	owner = link_name(o->a, real, "module");
+		path_join(driver, sizeof(driver), link, "device/driver", NULL) < 0 ||
+		file_read_line(path, text, sizeof(text)) < 0 || !parse_dev(text, &dev))
+		return;
+	owner = link_name(o->a, driver, "module");
 	if (owner && streq(owner, module))
-		o->nodes[o->n_nodes++] = makedev(major_no, minor_no);
-	return 0;
+		o->nodes[o->n_nodes++] = dev;
 }
 
 static void find_nodes(struct openers *o, const char *name)
@@ -324,7 +339,7 @@ static void find_nodes(struct openers *o, const char *name)
 		return;
 	for (size_t i = 0; i < numbers.n; i++)
 		if (path_join(link, sizeof(link), kind, numbers.items[i], NULL) == 0)
-			(void)add_node(o, module, link);
+			add_node(o, module, link);
 }
 
 struct fds {
