@@ -115,7 +115,26 @@ image: all ## container images into build/images, without a registry
 	$(Q)hack/image.sh
 cluster: ## build the test cluster's programs into the cache
 	$(Q)test/cluster/build.sh
-fuzz: ## fuzz the parsers (FUZZ_SECONDS each)
+
+# --- fuzzing: the same sources with clang's libFuzzer; test/fuzz/fuzz_X.c becomes build/fuzz/fuzz_X -------
+FUZZ_CC := clang-14
+FUZZ_SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FUZZ := $(patsubst test/fuzz/%.c,$(B)/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
+
+$(B)/fuzz/obj/%.o: %.c | $(GEN).h
+	$(call say,CC+FUZZ,$<)
+	@mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) $(CPPFLAGS) -I. $(CSTD) $(filter-out -Werror,$(WARN)) $(PKG_CFLAGS) $(FUZZ_SAN) \
+		-fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+fuzz_objs = $(patsubst %.c,$(B)/fuzz/obj/%.o,$(filter-out $(1)/main.c,$(call src,$(1))) $(GEN_$(1)))
+$(B)/fuzz/libparts.a: $(foreach p,lib device-plugin driver-builder,$(call fuzz_objs,$(p)))
+	$(call say,AR+FUZZ,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$(B)/fuzz/fuzz_%: $(B)/fuzz/obj/test/fuzz/fuzz_%.o $(B)/fuzz/libparts.a
+	$(call say,LD+FUZZ,$@)
+	$(Q)$(FUZZ_CC) $(FUZZ_SAN) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+fuzz-targets: $(FUZZ)
+fuzz: ## fuzz the parsers (FUZZ_SECONDS each, 30)
 	$(Q)test/fuzz/run.sh
 
 # --- docs/api.md, from the field tables; test/unit/lib/test_apidoc.c says when it is out of date -------
@@ -134,4 +153,4 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s'|'
 
-.PHONY: all docs san-programs unit check setup test test-long demo lint bench image cluster fuzz install clean help
+.PHONY: all docs san-programs unit check setup test test-long demo lint bench image cluster fuzz fuzz-targets install clean help

@@ -10,7 +10,8 @@ build="gcc make pkg-config libc6-dev libcurl4-openssl-dev libjson-c-dev libkmod-
  libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler libssl-dev libarchive-dev zlib1g-dev libcmocka-dev"
 lint="clang-format-14 clang-tidy-14 cppcheck"
 run="ca-certificates curl openssl python3-minimal python3 iproute2 kmod cpio xz-utils unzip e2fsprogs busybox-static
- procps util-linux bsdextrautils git umockdev libumockdev-dev clang-14"
+ procps util-linux bsdextrautils git umockdev libumockdev-dev clang-14
+ libclang-rt-14-dev"
 node="qemu-system-x86 qemu-utils mmdebstrap gcc-12"
 case ${1:-all} in
 build) want="$build" ;;

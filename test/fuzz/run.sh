@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Fuzzes what reads bytes from outside, one target after the other, at low priority. The corpus in test/fuzz/corpus is
+# only read: each run works on a copy, and what breaks a target is left in build/fuzz/found.
+# usage: run.sh [--smoke | --seconds N | --runs N] [TARGET...]     FUZZ_SECONDS (30) each; --smoke: the corpus and 5000 runs
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+usage() { echo "usage: run.sh [--smoke | --seconds N | --runs N] [TARGET...]" >&2; exit 2; }
+limit=(-max_total_time="${FUZZ_SECONDS:-30}") targets=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--smoke) limit=(-runs=5000 -max_total_time=8 -seed=1) ;;
+	--seconds) limit=(-max_total_time="${2:?}"); shift ;;
+	--runs) limit=(-runs="${2:?}"); shift ;;
+	-*) usage ;;
+	*) targets+=("${1#fuzz_}") ;;
+	esac
+	shift
+done
+passed=0 failed=0 skipped=0
+if [ ${#targets[@]} = 0 ]; then
+	for f in test/fuzz/fuzz_*.c; do
+		f=${f##*/fuzz_}
+		targets+=("${f%.c}")
+	done
+fi
+if ! command -v clang-14 >/dev/null || ! [ -e "$(clang-14 -print-file-name=libclang_rt.fuzzer-x86_64.a)" ] &&
+	! clang-14 -fsanitize=fuzzer -x c - -o /dev/null 2>/dev/null <<<'int LLVMFuzzerTestOneInput(void) { return 0; }'; then
+	printf 'skip fuzz_%s: clang-14 with libclang-rt-14-dev is not there\n' "${targets[@]}"
+	echo "0 passed, 0 failed, ${#targets[@]} skipped"
+	exit 0
+fi
+nice -n 19 make -s "${targets[@]/#/build/fuzz/fuzz_}"
+work=$(mktemp -d /tmp/farrier-fuzz-XXXXXX)
+trap 'rm -rf "$work"' EXIT
+mkdir -p build/fuzz/found
+# The words of our API, from the tables themselves.
+grep -ohE '"[A-Za-z][A-Za-z0-9./-]*"' lib/api_{class,driver,node,util}.c lib/api.{c,h} | sort -u >"$work/api.dict"
+export ASAN_OPTIONS=allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+
+for t in "${targets[@]}"; do
+	t0=$SECONDS dict=()
+	mkdir -p "$work/$t"
+	[ ! -d "test/fuzz/corpus/$t" ] || cp -r "test/fuzz/corpus/$t/." "$work/$t"
+	case $t in
+	manifest | node | classes) dict=(-dict="$work/api.dict") ;;
+	esac
+	if nice -n 19 "build/fuzz/fuzz_$t" "${limit[@]}" "${dict[@]}" -timeout=20 -rss_limit_mb=1024 -max_len=8192 \
+		-print_final_stats=1 -artifact_prefix="build/fuzz/found/$t-" "$work/$t" >"$work/$t.log" 2>&1; then
+		runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/$t.log")
+		echo "ok fuzz_$t ${runs:-?} runs in $((SECONDS - t0)) s"
+		passed=$((passed + 1))
+	else
+		echo "not ok fuzz_$t after $((SECONDS - t0)) s"
+		grep -av '^#[0-9]' "$work/$t.log" | tail -n 40 | sed 's/^/   | /'
+		failed=$((failed + 1))
+	fi
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]
