@@ -5,9 +5,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-
-/* Plain <yaml.h> would find our own header: lib/ comes first in the search. */
-#include <../include/yaml.h>
+#include <yaml.h>
 
 #include "file.h"
 
