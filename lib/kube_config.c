@@ -231,10 +231,10 @@ static int read_cluster(
 		return r;
 	if (!c->server)
 		return err_set(e, -EINVAL, "no 'server'");
-	if (!str_starts(c->server, "https://") && !str_starts(c->server, "http://"))
-		return err_set(e, -EINVAL, "'server': not a https:// address");
 	for (n = strlen(c->server); n && c->server[n - 1] == '/'; n--)
 		c->server[n - 1] = '\0';
+	if (!str_starts(c->server, "https://") && !str_starts(c->server, "http://"))
+		return err_set(e, -EINVAL, "'server': not a https:// address");
 	return 0;
 }
 
