@@ -377,7 +377,8 @@ static int prefer_one(struct request *q,
 	for (size_t i = 0; i < n && n < q->view->n_units; i++)
 		p[i].load = load_of(q, p, n, resource_unit(q->view, p[i].id)->claim);
 	for (size_t i = 0; i < in->n_must_include_deviceids; i++)
-		if (!has_id(ids, n_in, in->must_include_deviceids[i]))
+		if (!has_id(ids, n_in, in->must_include_deviceids[i]) ||
+			!resource_unit(q->view, in->must_include_deviceids[i]))
 			return 0;
 	if (topology_prefer(q->x->topology, p, n, is_must, want, is_chosen) < 0)
 		return 0;
