@@ -63,7 +63,8 @@ static inline _unused_ const char *fuzz_path(const char *name)
 	static char path[PATH_MAX];
 
 	if (!fuzz_dir[0]) {
-		(void)snprintf(fuzz_dir, sizeof(fuzz_dir), "/tmp/farrier-fuzz-XXXXXX");
+		(void)snprintf(fuzz_dir, sizeof(fuzz_dir), "%s/farrier-fuzz-XXXXXX",
+			access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 		HOLDS(mkdtemp(fuzz_dir));
 		HOLDS(atexit(fuzz_dir_remove) == 0);
 	}

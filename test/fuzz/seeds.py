@@ -143,6 +143,8 @@ users: [ { name: u, user: { client-certificate-data: LS0t, client-key-data: LS0t
 """)
 put("kubeconfig", "near", "current-context: c\ncontexts: [ { name: c, context: { cluster: k, user: u } } ]\n"
     "clusters: [ { name: k, cluster: { server: \"http://127.0.0.1.evil/\" } } ]\nusers: [ { name: u, user: { token: abc } } ]\n")
+put("kubeconfig", "no-host", "current-context: c\ncontexts: [ { name: c, context: { cluster: k } } ]\n"
+    "clusters: [ { name: k, cluster: { server: \"https://\" } } ]\n")
 for i, w in enumerate(["2Gi", "500M 1e3 1.5", "6.1.0-9 6.1.0-47 6.12~rc1", "6.12~rc1 6.12 6.12.0-1-amd64", "pci:1234:11e8",
                        "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.123456Z", "CONFIG_X=y\nCONFIG_XY=m\nCONFIG_X=\"a b\"",
                        "100%25 \u00e4\n", "a%zz%4"]):
