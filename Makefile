@@ -16,7 +16,7 @@ say      = $(if $(filter 0,$(V)),@printf '  %-7s %s\n' '$(1)' '$(2)',)
 VERSION := 0.1.0
 CC      := gcc
 PKGS    := libcurl json-c libkmod libudev yaml-0.1 libnghttp2 libprotobuf-c libcrypto libarchive zlib
-CPPFLAGS := -D_GNU_SOURCE -DFARRIER_VERSION='"$(VERSION)"' -iquote lib -iquote $(B)/gen
+CPPFLAGS := -D_GNU_SOURCE -DFARRIER_VERSION='"$(VERSION)"' -iquote lib -I$(B)/gen
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
            -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-unused-parameter -Wno-missing-field-initializers
 CFLAGS  ?= -O2 -g
