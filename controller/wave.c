@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The upgrade of each node as a state machine, and who may start next. */
-#include "wave.h"
-
-#include <stdio.h>
-
+/* The upgrade of each node as a state machine. */
 #include "assign.h"
+#include "wave_inside.h"
 
 enum {
 	POLL_PODS_S = 2, /* how often a draining node's pods are listed */
@@ -25,34 +22,6 @@ struct step {
 	const char *held; /* why the others may not */
 	bool is_unsettled; /* some driver here is still being built */
 };
-
-bool wave_is_active(int state)
-{
-	return state >= API_UPGRADE_CORDON && state <= API_UPGRADE_UNCORDON;
-}
-
-bool wave_may_replace(int state)
-{
-	return state == API_UPGRADE_REPLACE || state == API_UPGRADE_VALIDATION;
-}
-
-bool wave_targets(const char *target, const char *name, int64_t generation)
-{
-	size_t len = strlen(name), n;
-	char want[32];
-
-	n = (size_t)snprintf(want, sizeof(want), "%lld", (long long)generation);
-	for (const char *p = target; p && *p;) {
-		const char *end = strchrnul(p, ',');
-
-		if (strncmp(p, name, len) == 0 && p[len] == '@')
-			return generation == 0 ||
-			       ((size_t)(end - p) == len + 1 + n &&
-				       memcmp(p + len + 1, want, n) == 0);
-		p = *end ? end + 1 : NULL;
-	}
-	return false;
-}
 
 /* ---- the record ---- */
 
@@ -101,118 +70,17 @@ static const char *text(
 	return view_str(arena_fmt(s->w->a, "%s'%s'%s", before, name, after));
 }
 
-/* ---- targets ---- */
-
-static const struct view_driver_state *state_of(
-	const struct view_node *v, const char *driver)
-{
-	for (size_t i = 0; i < v->states.n; i++) {
-		const struct view_driver_state *d = VIEW_AT(
-			struct view_driver_state, v->states, i);
-
-		if (streq(d->name, driver))
-			return d;
-	}
-	return NULL;
-}
-
-/* Its status when that speaks of the current generation, else NULL. */
-static const struct view_driver_state *current(
-	const struct view_node *v, const struct plan_driver *d)
-{
-	const struct view_driver_state *st = state_of(v, d->driver->name);
-
-	return st && st->generation == d->driver->d.meta.generation ? st : NULL;
-}
-
-static bool is_pending(const struct view_node *v, const struct plan_driver *d)
-{
-	const struct view_driver_state *st = current(v, d);
-
-	return d->driver->has_spec && !d->driver->deleted_at && st &&
-	       st->state == API_DRIVER_UPGRADE_REQUIRED;
-}
-
-/* Why @d may not begin on any node now; NULL when it may. */
-static const char *held(const struct plan_driver *d)
-{
-	const struct api_driver_spec *spec = &d->driver->d.spec;
-
-	if (spec->paused)
-		return WAVE_PAUSED;
-	if (d->is_stopped)
-		return reason_name(REASON_ROLLOUT_STOPPED);
-	if (spec->upgrade_policy.reboot_required)
-		return WAVE_REBOOT;
-	if (spec->upgrade_policy.present && !spec->upgrade_policy.auto_upgrade)
-		return WAVE_MANUAL;
-	return NULL;
-}
-
-static struct plan_driver *assigned(struct step *s, size_t i)
-{
-	return plan_find_driver(s->w->drivers, s->w->v->n_drivers,
-		VIEW_AT(struct view_assign, s->n->assigns, i)->name);
-}
-
-/* "a@1,b@2": those of the node's drivers that @want, by name. NULL when memory is short. */
-static const char *targets(
-	struct step *s, bool (*want)(struct step *s, struct plan_driver *d))
-{
-	struct plan_driver *sorted[ARRAY_SIZE(s->policies.p)];
-	size_t n = 0;
-	char *out = arena_strdup(s->w->a, "");
-
-	for (size_t i = 0; i < s->n->assigns.n && n < ARRAY_SIZE(sorted); i++) {
-		struct plan_driver *d = assigned(s, i);
-		size_t at = n;
-
-		if (!d || !want(s, d))
-			continue;
-		while (at > 0 &&
-			strcmp(sorted[at - 1]->driver->name, d->driver->name) > 0) {
-			sorted[at] = sorted[at - 1];
-			at--;
-		}
-		sorted[at] = d;
-		n++;
-	}
-	for (size_t i = 0; i < n && out; i++)
-		out = arena_fmt(s->w->a, "%s%s%s@%lld", out, *out ? "," : "",
-			sorted[i]->driver->name,
-			(long long)sorted[i]->driver->d.meta.generation);
-	return out;
-}
-
-static bool want_pending(struct step *s, struct plan_driver *d)
-{
-	return is_pending(s->v, d);
-}
-
-static bool want_startable(struct step *s, struct plan_driver *d)
-{
-	return is_pending(s->v, d) && !held(d);
-}
-
-/* On the way: what it set out for, at today's generation, and what came in addition. */
-static bool want_joined(struct step *s, struct plan_driver *d)
-{
-	return (d->driver->has_spec && !d->driver->deleted_at &&
-		       wave_targets(s->up->target, d->driver->name, 0)) ||
-	       want_startable(s, d);
-}
-
 static void collect(struct step *s)
 {
 	for (size_t i = 0; i < s->n->assigns.n; i++) {
-		struct plan_driver *d = assigned(s, i);
+		struct plan_driver *d = wave_driver(s->w, s->n, i);
 		const struct view_driver_state *st;
 
 		if (!d || !d->driver->has_spec)
 			continue;
-		st = state_of(s->v, d->driver->name);
-		if (is_pending(s->v, d) && held(d) && !s->held)
-			s->held = held(d);
+		st = wave_state_of(s->v, d->driver->name);
+		if (wave_is_pending(s->v, d) && wave_held(d) && !s->held)
+			s->held = wave_held(d);
 		if (!st || st->generation < d->driver->d.meta.generation ||
 			st->state == API_DRIVER_PENDING ||
 			st->state == API_DRIVER_BUILDING)
@@ -224,7 +92,7 @@ static void collect_policies(struct step *s)
 {
 	s->policies.n = 0;
 	for (size_t i = 0; i < s->n->assigns.n; i++) {
-		struct plan_driver *d = assigned(s, i);
+		struct plan_driver *d = wave_driver(s->w, s->n, i);
 
 		if (d && d->driver->has_spec &&
 			wave_targets(s->up->target, d->driver->name, 0) &&
@@ -246,12 +114,12 @@ static bool is_settled(const struct view_driver_state *st)
 static bool all_loaded(struct step *s)
 {
 	for (size_t i = 0; i < s->n->assigns.n; i++) {
-		struct plan_driver *d = assigned(s, i);
+		struct plan_driver *d = wave_driver(s->w, s->n, i);
 		const struct view_driver_state *st;
 
 		if (!d || !wave_targets(s->up->target, d->driver->name, 0))
 			continue;
-		st = current(s->v, d);
+		st = wave_current(s->v, d);
 		if (!st || !is_settled(st))
 			return false;
 	}
@@ -413,8 +281,8 @@ static bool is_passing(const char *reason)
 static const struct view_driver_state *failure(struct step *s)
 {
 	for (size_t i = 0; i < s->n->assigns.n; i++) {
-		struct plan_driver *d = assigned(s, i);
-		const struct view_driver_state *st = d ? current(s->v, d) : NULL;
+		struct plan_driver *d = wave_driver(s->w, s->n, i);
+		const struct view_driver_state *st = d ? wave_current(s->v, d) : NULL;
 
 		if (st && st->state == API_DRIVER_FAILED &&
 			wave_targets(s->up->target, d->driver->name, 0))
@@ -438,12 +306,12 @@ static void validation_too_late(struct step *s)
 static int at_replace(struct step *s)
 {
 	for (size_t i = 0; i < s->n->assigns.n; i++) {
-		struct plan_driver *d = assigned(s, i);
+		struct plan_driver *d = wave_driver(s->w, s->n, i);
 		const struct view_driver_state *st;
 
 		if (!d || !wave_targets(s->up->target, d->driver->name, 0))
 			continue;
-		st = current(s->v, d);
+		st = wave_current(s->v, d);
 		if (st && (is_settled(st) || st->state == API_DRIVER_FAILED))
 			continue;
 		if (is_late(s, validation_limit(s)))
@@ -484,7 +352,7 @@ static bool is_concerned(struct step *s, const char *resource)
 		if (!k->has_spec || !streq(view_str(k->c.spec.resource_name), resource))
 			continue;
 		for (size_t j = 0; j < s->n->assigns.n; j++) {
-			struct plan_driver *d = assigned(s, j);
+			struct plan_driver *d = wave_driver(s->w, s->n, j);
 
 			if (d && d->driver->has_spec && serves(d->driver, k) &&
 				wave_targets(s->up->target, d->driver->name, 0))
@@ -546,7 +414,7 @@ static bool retarget(struct step *s)
 
 	if (!wave_is_active(s->up->state) || s->up->state == API_UPGRADE_UNCORDON)
 		return false;
-	joined = targets(s, want_joined);
+	joined = wave_target(s->w, s->n, wave_want_joined);
 	if (!joined)
 		return false;
 	if (!*joined) { /* nothing left to do here */
@@ -608,8 +476,8 @@ static int take_step(struct wave *w, struct wave_node *n)
 	/* Only what we cordoned, and only when no upgrade needs it: whatever came before. */
 	if (n->node->is_cordoned && !wave_is_active(stored))
 		n->cordon = PLAN_CORDON_OFF;
-	s.pending = targets(&s, want_pending);
-	s.startable = targets(&s, want_startable);
+	s.pending = wave_target(w, n, wave_want_pending);
+	s.startable = wave_target(w, n, wave_want_startable);
 	if (!s.pending || !s.startable)
 		return -ENOMEM;
 	if (hold_offline(&s) || retarget(&s))
@@ -619,170 +487,20 @@ static int take_step(struct wave *w, struct wave_node *n)
 	return steps[stored](&s);
 }
 
-/* ---- budget and breaker ---- */
-
-static const struct view_upgrade *effective(const struct view_node *v)
-{
-	return v->intent ? &v->intent->upgrade : &v->upgrade;
-}
-
-static void add_signature(struct plan_driver *d, const char *reason)
-{
-	size_t i = 0;
-
-	while (i < d->n_signatures && !streq(d->signatures[i].reason, reason))
-		i++;
-	if (i == PLAN_SIGNATURES_MAX)
-		return;
-	if (i == d->n_signatures)
-		d->signatures[d->n_signatures++] = (struct plan_signature){ reason, 0 };
-	if (++d->signatures[i].nodes >= PLAN_BREAKER && !d->is_stopped) {
-		d->is_stopped = true;
-		d->stop_reason = d->signatures[i].reason;
-	}
-}
-
-/* Adds @n to what its drivers' budgets have used. */
-static void count_busy(struct wave *w, struct wave_node *n, const struct view_upgrade *up)
-{
-	for (size_t i = 0; i < n->assigns.n; i++) {
-		struct plan_driver *d = plan_find_driver(w->drivers, w->v->n_drivers,
-			VIEW_AT(struct view_assign, n->assigns, i)->name);
-
-		if (!d)
-			continue;
-		d->busy++;
-		if (wave_targets(up->target, d->driver->name, 0))
-			d->parallel++;
-	}
-}
-
-static void count(struct wave *w, struct wave_node *n)
-{
-	const struct view_node *v = n->node;
-	const struct view_upgrade *up = effective(v);
-
-	for (size_t i = 0; i < n->assigns.n; i++) {
-		const struct view_assign *s = VIEW_AT(struct view_assign, n->assigns, i);
-		struct plan_driver *d = plan_find_driver(
-			w->drivers, w->v->n_drivers, s->name);
-
-		if (!d)
-			continue;
-		if (v->is_ready)
-			d->online++;
-		if (up->state == API_UPGRADE_FAILED &&
-			wave_targets(up->target, s->name, d->driver->d.meta.generation))
-			add_signature(d, up->reason);
-	}
-	/* Also one that has ended and is not free yet, or whose end is not stored yet. */
-	if (v->is_ready && (wave_is_active(up->state) || v->is_cordoned ||
-				   (wave_is_active(v->upgrade.state) &&
-					   v->upgrade.state != API_UPGRADE_UNCORDON)))
-		count_busy(w, n, up);
-}
-
-static bool fits(struct wave *w, const struct wave_node *n)
-{
-	for (size_t i = 0; i < n->assigns.n; i++) {
-		const struct plan_driver *d = plan_find_driver(w->drivers,
-			w->v->n_drivers,
-			VIEW_AT(struct view_assign, n->assigns, i)->name);
-		const struct api_upgrade_policy *p;
-		struct intstr quarter = { .is_percent = true, .value = 25 };
-
-		if (!d || !d->driver->has_spec)
-			continue;
-		p = &d->driver->d.spec.upgrade_policy;
-		if (d->busy >= api_budget(p->present ? &p->max_unavailable : &quarter,
-				       d->online))
-			return false;
-		if (!is_pending(n->node, d) || held(d))
-			continue;
-		if (!p->present && d->parallel >= 1)
-			return false;
-		if (p->present && p->max_parallel > 0 &&
-			d->parallel >= (size_t)p->max_parallel)
-			return false;
-	}
-	return true;
-}
-
-static int by_name(const void *x, const void *y)
-{
-	const struct wave_node *const *a = x, *const *b = y;
-
-	return strcmp((*a)->node->name, (*b)->node->name);
-}
-
-static int start(struct wave *w, struct wave_node *n)
-{
-	struct step s = { .w = w, .n = n, .v = n->node, .up = &n->upgrade };
-	const char *target = targets(&s, want_startable);
-
-	if (!target)
-		return -ENOMEM;
-	enter(&s, API_UPGRADE_CORDON, "", "");
-	n->upgrade.target = target;
-	n->record_before = true;
-	count_busy(w, n, &n->upgrade);
-	return 0;
-}
-
-/* Starts candidates by name while the budgets allow; the node that we run on comes last of all. */
-static int start_candidates(struct wave *w)
-{
-	size_t n_nodes = w->v->n_nodes, n = 0, left;
-	struct wave_node **c, *own = NULL;
-	int r;
-
-	for (size_t i = 0; i < n_nodes; i++)
-		n += w->nodes[i].is_candidate;
-	if (n == 0)
-		return 0;
-	c = arena_array(w->a, n, sizeof(struct wave_node *));
-	if (!c)
-		return -ENOMEM;
-	n = 0;
-	for (size_t i = 0; i < n_nodes; i++) {
-		if (!w->nodes[i].is_candidate)
-			continue;
-		if (w->v->own_node && streq(w->nodes[i].node->name, w->v->own_node))
-			own = &w->nodes[i];
-		else
-			c[n++] = &w->nodes[i];
-	}
-	qsort(c, n, sizeof(struct wave_node *), by_name);
-	left = n;
-	for (size_t i = 0; i < n; i++) {
-		if (!fits(w, c[i]))
-			continue;
-		r = start(w, c[i]);
-		if (r < 0)
-			return r;
-		left--;
-	}
-	return own && left == 0 && fits(w, own) ? start(w, own) : 0;
-}
-
 int wave_run(struct wave *w)
 {
 	w->wake_at = INT64_MAX;
-	for (size_t i = 0; i < w->v->n_nodes; i++) {
-		w->nodes[i].node = w->v->nodes[i];
-		if (w->v->nodes[i]->has_node && w->v->nodes[i]->has_acc)
-			count(w, &w->nodes[i]);
-	}
+	wave_count(w);
 	for (size_t i = 0; i < w->v->n_nodes; i++) {
 		struct wave_node *n = &w->nodes[i];
 		int r;
 
-		n->upgrade = *effective(n->node);
+		n->upgrade = *wave_effective(n->node);
 		if (!n->node->has_node || !n->node->has_acc || n->node->intent)
 			continue;
 		r = take_step(w, n);
 		if (r < 0)
 			return r;
 	}
-	return start_candidates(w);
+	return wave_start(w);
 }

@@ -48,8 +48,9 @@ bool wave_targets(const char *target, const char *name, int64_t generation);
 bool wave_may_replace(int state);
 
 /* wave_pods.c: what a node's pods mean for a state. */
+enum { WAVE_DRIVERS_MAX = 16 }; /* of one node that are upgraded at once */
 struct wave_policies {
-	const struct api_upgrade_policy *p[16];
+	const struct api_upgrade_policy *p[WAVE_DRIVERS_MAX];
 	size_t n;
 };
 struct wave_verdict {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The simulated fleet. See sim.h. */
-#include "test/sim/sim.h"
+#include "sim.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "controller/plan.h"
-#include "controller/wave.h"
+#include "../../controller/plan.h"
+#include "../../controller/wave.h"
 
 enum {
 	NODES_MAX = 8,
