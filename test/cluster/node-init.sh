@@ -25,9 +25,9 @@ mount -t tmpfs -o mode=755 tmpfs /run
 # upper layer in the node's folder) with real-filesystem bind mounts where overlayfs cannot nest.
 mkdir -p /run/state
 mount --bind "$RUN" /run/state
-for d in var etc; do
+for d in etc var; do   # in this order: with /var covered, what lies below it is no real file system any more
   mkdir -p "$D/ovl/$d.up" "$D/ovl/$d.work"
-  mount -t overlay -o "lowerdir=/$d,upperdir=$D/ovl/$d.up,workdir=$D/ovl/$d.work" overlay /$d
+  mount -t overlay -o "lowerdir=/$d,upperdir=$D/ovl/$d.up,workdir=$D/ovl/$d.work" overlay /$d || exit 1
 done
 mkdir -p "$RUN"
 mountpoint -q "$RUN" || mount --bind /run/state "$RUN"   # the state itself stays a real file system, also below /var

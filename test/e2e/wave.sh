@@ -42,7 +42,7 @@ install_shim() {
 	sed -i 's/ &node//' "$RUN/shim-values.yaml"
 	# These nodes' own tree lies at /mnt: it is their host's root.
 	"$e2e/../cluster/helm" template farrier "$SRC/manifests/chart" "${args[@]}" -f "$RUN/shim-values.yaml" \
-		-s templates/driver-builder.yaml -s templates/device-plugin.yaml -s templates/serviceaccounts.yaml |
+		-s templates/serviceaccounts.yaml -s templates/driver-builder.yaml -s templates/device-plugin.yaml |
 		sed -e 's#\(name: farrier-\(driver-builder\|device-plugin\)\)$#\1#' \
 			-e 's#hostPath: { path: /, #hostPath: { path: /mnt, #; s#hostPath: { path: /lib/modules#hostPath: { path: /mnt/lib/modules#' |
 		$PY -c '
