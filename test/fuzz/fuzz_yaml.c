@@ -10,6 +10,10 @@ static void reads_as_yaml(const struct json *doc)
 
 	buf_init(&text, FUZZ_TEXT_MAX);
 	HOLDS(json_print(doc, false, &text) == 0);
+	/* YAML 1.1 breaks lines at these, also inside quotes. */
+	if (strstr(text.data, "\xc2\x85") || strstr(text.data, "\xe2\x80\xa8") ||
+		strstr(text.data, "\xe2\x80\xa9"))
+		return;
 	/* YAML refuses what JSON allows (control characters, very long keys), but must not differ. */
 	if (yaml_parse(text.data, text.len, &docs, NULL) < 0)
 		return;
