@@ -30,11 +30,12 @@ api() {
 		"$@" "$API/$path" 2>>"$RUN/logs/api-curl.log"
 }
 k() { infra "$BIN/kubectl" --kubeconfig "$RUN/admin.kubeconfig" "$@"; }
-# jq PATH...: prints the value at PATH (words; a number picks from a list) of the JSON on stdin, nothing if absent
+# jget PATH...: prints the value at PATH (words; a number picks from a list) of the JSON on stdin, nothing if absent
 jget() {
 	$PY -c '
 import json, sys
-v = json.load(sys.stdin)
+try: v = json.load(sys.stdin)
+except ValueError: sys.exit(0) # nothing was answered
 for p in sys.argv[1:]:
     try: v = v[int(p)] if isinstance(v, list) else v[p]
     except (KeyError, IndexError, TypeError, ValueError): sys.exit(0)

@@ -88,7 +88,7 @@ print(",".join(n["metadata"]["name"] for n in json.load(sys.stdin)["items"]
 	echo "${cordoned:--} ${new:--} $(pod_phase holder | grep . || echo -)"
 }
 roll() {
-	local want="n1,n2,n3" end=$((SECONDS + 900))
+	local want="n1,n2,n3" end=$((SECONDS + 900 * ${FARRIER_SLOW:-1}))
 	if has_guest; then
 		want+=",$NODE"
 		guest -t 60 'cp -r /usr/src/edu-1.0 /usr/src/edu-1.1; sed -i "s/MODULE_VERSION(\"1.0\")/MODULE_VERSION(\"1.1\")/" /usr/src/edu-1.1/edu.c'
