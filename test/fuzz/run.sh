@@ -9,7 +9,7 @@ usage() { echo "usage: run.sh [--smoke | --seconds N | --runs N] [TARGET...]" >&
 limit=(-max_total_time="${FUZZ_SECONDS:-30}") targets=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--smoke) limit=(-runs=5000 -max_total_time=8 -seed=1) ;;
+	--smoke) limit=(-runs=5000 -max_total_time=4 -seed=1) ;;
 	--seconds) limit=(-max_total_time="${2:?}"); shift ;;
 	--runs) limit=(-runs="${2:?}"); shift ;;
 	-*) usage ;;

@@ -18,7 +18,7 @@ kind: AcceleratorClass
 metadata: { name: edu, labels: { a: b } }
 spec:
   match:
-    - { bus: PCI, vendor: "1234", device: "11e8", driver: edu, classCode: "0302" }
+    - { bus: PCI, vendor: "1234", device: "11e8", driver: edu, class: "0302" }
   resourceName: farrier.dev/edu
   deviceNodes: [ { subsystem: edu, permissions: rw }, { path: /dev/eductl } ]
   mounts: [ { hostPath: /opt/a, containerPath: /opt/b, readOnly: false } ]
@@ -63,11 +63,11 @@ spec:
     rebootRequired: true
     rollbackOnFailure: false
 """
-for kind, member in [("Host", "host: { path: /usr/src/edu-1.0 }"), ("OCI", "oci: { image: a.b/c:d }"),
+for kind, member in [("Host", "host: { path: /usr/src/edu-1.0 }"), ("OCI", "oci: { image: a.b/c@sha256:" + "0" * 64 + " }"),
                      ("ConfigMap", "configMap: { name: x }"),
                      ("HTTP", "http: { url: https://a.b/c.tar, sha256: " + "0" * 64 + " }")]:
     put("manifest", "driver-" + kind.lower(), DRIVER.split("  nodeSelector")[0] +
-        "  devices: [ { vendor: \"1234\" } ]\n  source: { type: " + kind + ", " + member + " }\n  modules: [ { name: edu } ]\n")
+        "  devices: [ { bus: PCI, vendor: \"1234\" } ]\n  source: { type: " + kind + ", " + member + " }\n  modules: [ { name: edu } ]\n")
 put("manifest", "class", CLASS)
 put("manifest", "driver", DRIVER)
 put("manifest", "both", DRIVER + "---\n" + CLASS)
@@ -78,7 +78,7 @@ put("classes", "json", b"\1" + json.dumps({"apiVersion": "farrier.dev/v1alpha1",
                                            "metadata": {"name": "j"}, "spec": spec}).encode())
 node = {"apiVersion": "farrier.dev/v1alpha1", "kind": "AcceleratorNode", "metadata": {"name": "n", "generation": 3},
         "spec": {"drivers": [{"name": "edu", "generation": 2, "proceedGeneration": 2, "unload": False, "spec": {
-            "version": "1", "devices": [{"vendor": "1234"}], "source": {"type": "Host", "host": {"path": "/usr/src/e"}},
+            "version": "1", "devices": [{"bus": "PCI", "vendor": "1234"}], "source": {"type": "Host", "host": {"path": "/usr/src/e"}},
             "modules": [{"name": "edu"}]}}, {"name": "old", "unload": True}],
             "classes": [{"name": "edu", "spec": spec}],
             "upgrade": {"state": "drain-required", "since": 5, "target": "edu@2", "reason": "X", "message": "m"}},
