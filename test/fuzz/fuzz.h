@@ -55,7 +55,8 @@ static char fuzz_dir[64];
 
 static inline _unused_ void fuzz_dir_remove(void)
 {
-	(void)dir_remove(fuzz_dir, NULL);
+	if (dir_remove(fuzz_dir, NULL) < 0)
+		(void)fprintf(stderr, "'%s' stays\n", fuzz_dir);
 }
 
 static inline _unused_ const char *fuzz_path(const char *name)
