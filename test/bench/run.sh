@@ -17,12 +17,13 @@ if [ -z "${FARRIER_BENCH_ROOT:-}" ]; then
 	FARRIER_BENCH_ROOT=$root exec unshare --mount --propagation private "$0" "$@"
 fi
 root=$FARRIER_BENCH_ROOT bin=$PWD/build tools=$(test/go/build.sh) w=$(mktemp -d /tmp/farrier-bench.XXXXXX) pids=()
-shim=$PWD/build/shim/libkernel.so
+shim=$PWD/build/shim/libkernel.so fixed=/var/lib/kubelet/device-plugins
 export RUN=$w/cluster
 cleanup() {
 	for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done
 	[ ! -d "$RUN" ] || test/cluster/down.sh
-	umount "$root" "$w/lower" 2>/dev/null || true
+	umount "$root" "$w/lower" "$fixed" 2>/dev/null || true
+	rmdir -p "$fixed" 2>/dev/null || true
 	rm -rf --one-file-system "$w"
 }
 trap cleanup EXIT
@@ -82,12 +83,14 @@ LD_PRELOAD=$shim "$bin/farrier-device-plugin" --classes "$w/classes" --kubelet-d
 	--run "$w/run" 2>"$w/plugin.log" &
 plugin=$!
 pids+=("$plugin")
-PLUGIN_SOCK_DIR=$w/kubelet "$tools/sample-device-plugin" >"$w/sample.log" 2>&1 &
+mkdir -p "$fixed" # the sample plugin looks for the kubelet there and nowhere else
+mount --bind "$w/kubelet" "$fixed"
+PLUGIN_SOCK_DIR=$fixed "$tools/sample-device-plugin" >"$w/sample.log" 2>&1 &
 sample=$!
 pids+=("$sample")
 listed() { grep '"event":"list"' "$w/stub.log" | grep "\"$1\"" | grep -q Healthy; }
-wait_for 30 "our list" listed farrier.dev/edu || { tail -3 "$w/plugin.log" "$w/stub.log" >&2; exit 1; }
-wait_for 30 "the sample's list" listed example.com/resource || { tail -3 "$w/sample.log" "$w/stub.log" >&2; exit 1; }
+wait_for 30 "our list" listed farrier.dev/edu || { tail -n 3 "$w/plugin.log" "$w/stub.log" >&2; exit 1; }
+wait_for 30 "the sample's list" listed example.com/resource || { tail -n 3 "$w/sample.log" "$w/stub.log" >&2; exit 1; }
 allocate() { # allocate RESOURCE ID: median microseconds of three rounds of 1000 calls
 	local n
 	for _ in 1 2 3; do
