@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # make test: everything that CI runs, from nothing. Each stage says how long it took; one that fails does not stop the
 # others; the last line is "N passed, N failed, N skipped" and the exit status says the same.
-# usage: run.sh [--long] [STAGE...]     stages: setup build lint unit cluster plugin agent e2e (long: long)
+# usage: run.sh [--long] [STAGE...]     stages: setup build lint kernels unit image cluster plugin agent e2e (long: long)
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 . test/lib.sh
 long=0 only=()
 for a; do
@@ -63,6 +63,7 @@ stage() { # stage NAME CMD...
 stage setup hack/setup.sh
 stage build make -s -j"$(nproc)" all
 stage lint hack/lint.sh
+stage kernels test/node/fetch-kernels.sh # the unit tests of builds want them
 stage unit make -s -j"$(nproc)" check
 stage image hack/image.sh
 stage cluster test/cluster/build.sh
