@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make test: everything that CI runs, from nothing. Each stage says how long it took; one that fails does not stop the
 # others; the last line is "N passed, N failed, N skipped" and the exit status says the same.
-# usage: run.sh [--long] [STAGE...]     stages: setup build lint kernels unit image cluster plugin agent e2e (long: long)
+# usage: run.sh [--long] [STAGE...]     stages: setup build lint kernels unit fuzz image cluster plugin agent e2e (long: long)
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 . test/lib.sh
@@ -65,6 +65,7 @@ stage build make -s -j"$(nproc)" all
 stage lint hack/lint.sh
 stage kernels test/node/fetch-kernels.sh # the unit tests of builds want them
 stage unit make -s -j"$(nproc)" check
+stage fuzz test/fuzz/run.sh --smoke
 stage image hack/image.sh
 stage cluster test/cluster/build.sh
 stage plugin test/plugin/run.sh
