@@ -285,7 +285,7 @@ int plugin_install(const struct env *env, const char *from, const char *args,
 	bool *ret_is_started, struct err *e)
 {
 	struct sweep s;
-	struct places p;
+	struct places p = { 0 };
 	int r, changed;
 
 	changed = place_files(env, from, args, &p, e);
@@ -307,7 +307,7 @@ int plugin_install(const struct env *env, const char *from, const char *args,
 int plugin_remove(const struct env *env, struct err *e)
 {
 	struct sweep s;
-	struct places p;
+	struct places p = { 0 };
 	int r = find_places(env, "none", &p);
 
 	if (r < 0)

@@ -20,7 +20,8 @@ trap 'rm -rf "$OUT"' EXIT
 rm -rf "$FARRIER_CACHE"/.cluster.*
 mkdir -p "$OUT/bin"
 go=$(go_find) || { echo "no Go >= $GO_NEEDED: run hack/setup.sh" >&2; exit 3; }
-export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS="-mod=readonly -trimpath -buildvcs=false -p=$(nproc)"
+cpus=$(nproc)
+export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS="-mod=readonly -trimpath -buildvcs=false -p=$cpus"
 
 # The version is set by the linker only: else the server says v0.0.0-master and clients that parse it fail.
 minor=${K8S_VERSION#v1.}
