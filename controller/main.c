@@ -124,6 +124,13 @@ static void on_lease(bool is_leader, void *user)
 		reconcile_stop(c->reconcile);
 }
 
+static void on_lease_link(bool is_up, const char *why, void *user)
+{
+	log_event(is_up ? LOG_INFO : LOG_WARN,
+		is_up ? "the API server answers" : "cannot reach the lease", "why",
+		is_up ? NULL : why, NULL);
+}
+
 static void on_released(void *user)
 {
 	struct controller *c = user;
@@ -175,6 +182,7 @@ static int start_lease(struct controller *c, const struct options *o, struct err
 	struct lease_options lo = {
 		.namespace_ = o->namespace_,
 		.name = o->lease ? o->lease : "farrier-controller",
+		.on_link = on_lease_link,
 	};
 	char identity[320];
 	int r = make_identity(identity, sizeof(identity));

@@ -19,7 +19,9 @@ struct lease {
 	char *namespace_, *name, *identity;
 	uint64_t duration_us, deadline_us, retry_us;
 	void (*on_change)(bool is_leader, void *user);
+	void (*on_link)(bool is_up, const char *why, void *user);
 	void *user;
+	bool link_known, is_up;
 
 	struct loop_source *retry, *deadline;
 	struct http_req *req;
@@ -193,12 +195,27 @@ static void forget(struct lease *l)
 	l->seen = NULL;
 }
 
+/* A conflict is an answer too: somebody else was faster. */
+static void link_is(struct lease *l, const struct kube_response *res)
+{
+	bool is_up = res->result == 0 || res->result == -ENOENT ||
+		     res->result == -EAGAIN || res->result == -EEXIST;
+
+	if (l->link_known && l->is_up == is_up)
+		return;
+	l->link_known = true;
+	l->is_up = is_up;
+	if (l->on_link)
+		l->on_link(is_up, is_up ? "" : res->message, l->user);
+}
+
 static void on_written(const struct kube_response *res, void *user)
 {
 	struct lease *l = user;
 	uint64_t until;
 
 	l->req = NULL;
+	link_is(l, res);
 	if (res->result < 0 || !res->obj || observe(l, res->obj) < 0) {
 		/* Somebody else was faster, or we cannot know: read before the next write. */
 		forget(l);
@@ -232,6 +249,7 @@ static void on_read(const struct kube_response *res, void *user)
 	bool is_mine, is_free;
 
 	l->req = NULL;
+	link_is(l, res);
 	if (res->result == -ENOENT) {
 		forget(l);
 	} else if (res->result < 0 || !res->obj || observe(l, res->obj) < 0) {
@@ -304,6 +322,7 @@ int lease_new(struct kube *k, const struct lease_options *o,
 		return err_set(e, -ENOMEM, "out of memory");
 	l->kube = k;
 	l->on_change = on_change;
+	l->on_link = o->on_link;
 	l->user = user;
 	l->duration_us = o->duration_us ? o->duration_us : DURATION_US;
 	l->deadline_us = o->renew_deadline_us ? o->renew_deadline_us : RENEW_DEADLINE_US;

@@ -9,6 +9,9 @@ struct lease;
 struct lease_options {
 	const char *namespace_, *name, *identity;
 	uint64_t duration_us, renew_deadline_us, retry_us; /* 0: the defaults above */
+	/* Whether the API server answers for the Lease: the first time, then on change; @why is "" when
+	 * it does. It must not free the lease. May be NULL. */
+	void (*on_link)(bool is_up, const char *why, void *user);
 };
 
 /* @on_change(true) when we lead, (false) when we no longer do: then nothing may be written any more. */

@@ -15,8 +15,10 @@
 struct candidate {
 	struct lease *lease;
 	const char *name;
-	unsigned changes;
+	unsigned changes, links;
 	bool is_leader; /* as told */
+	bool is_up; /* as told */
+	char why[256];
 	bool is_released;
 	bool frees_itself;
 };
@@ -169,10 +171,23 @@ static void on_change(bool is_leader, void *user)
 	}
 }
 
+static void on_link(bool is_up, const char *why, void *user)
+{
+	struct candidate *c = user;
+
+	assert_true(c->links == 0 || is_up != c->is_up);
+	c->is_up = is_up;
+	c->links++;
+	(void)snprintf(c->why, sizeof(c->why), "%s", why);
+}
+
 static void join(struct fixture *f, struct candidate *c)
 {
-	struct lease_options o = { .namespace_ = "ns", .name = "x", .identity = c->name };
+	struct lease_options o = {
+		.namespace_ = "ns", .name = "x", .identity = c->name, .on_link = on_link
+	};
 
+	c->links = 0;
 	c->changes = 0;
 	c->is_leader = false;
 	assert_int_equal(lease_new(f->kube, &o, on_change, c, &c->lease, NULL), 0);
@@ -367,6 +382,27 @@ static void errors_are_ridden_out(void **state)
 	assert_int_equal(f->a.changes, 1);
 }
 
+static void a_server_that_fails_is_told_once(void **state)
+{
+	struct fixture *f = *state;
+
+	f->error = "500 Internal Server Error";
+	join(f, &f->a);
+	pass(f, 10);
+	assert_int_equal(f->a.links, 1);
+	assert_false(f->a.is_up);
+	assert_non_null(strstr(f->a.why, "500"));
+	f->error = NULL;
+	pass(f, 10);
+	assert_int_equal(f->a.links, 2);
+	assert_true(f->a.is_up);
+	assert_string_equal(f->a.why, "");
+	join(f, &f->b); /* who only waits hears of it as well */
+	pass(f, 3);
+	assert_int_equal(f->b.links, 1);
+	assert_true(f->b.is_up);
+}
+
 static void put(struct fixture *f, const char *spec)
 {
 	char text[512];
@@ -488,6 +524,7 @@ int main(void)
 		TEST(released_in_mid_renewal),
 		TEST(a_dead_server_ends_leadership_in_time),
 		TEST(errors_are_ridden_out),
+		TEST(a_server_that_fails_is_told_once),
 		TEST(stolen_is_noticed),
 		TEST(others_leases_are_read_well),
 		TEST(of_two_takers_one_wins),
