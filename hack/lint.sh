@@ -93,6 +93,7 @@ check_shell() {
 
 tidy_one() { # tidy_one FILE: prints findings, from the cache when nothing it reads has changed
 	local f=$1 key out
+	case $f in test/*) flags+=" -I." ;; esac
 	# shellcheck disable=SC2086
 	key=$({ $TIDY --version && cat hack/lint/clang-tidy && echo "$flags" &&
 		gcc $flags -MM "$f" 2>/dev/null | sed 's/^[^:]*://; s/\\$//' | tr -s ' ' '\n' | grep . | xargs -r sha256sum; } | sha256sum | cut -d' ' -f1)

@@ -110,7 +110,7 @@ static void remove_tree(const char *path)
 		return;
 	d = opendir(path);
 	while (d && (x = readdir(d)))
-		if (strcmp(x->d_name, ".") && strcmp(x->d_name, "..") &&
+		if (strcmp(x->d_name, ".") != 0 && strcmp(x->d_name, "..") != 0 &&
 			snprintf(below, sizeof(below), "%s/%s", path, x->d_name) <
 				(int)sizeof(below))
 			remove_tree(below);
@@ -184,7 +184,7 @@ static int parse(const char *data, size_t len, struct module *m)
 	const Elf64_Shdr *sh;
 
 	memset(m, 0, sizeof(*m));
-	if (len < sizeof(*h) || memcmp(h->e_ident, ELFMAG, SELFMAG) ||
+	if (len < sizeof(*h) || memcmp(h->e_ident, ELFMAG, SELFMAG) != 0 ||
 		h->e_type != ET_REL || h->e_shoff > len ||
 		h->e_shnum > (len - h->e_shoff) / sizeof(*sh) ||
 		h->e_shstrndx >= h->e_shnum)
@@ -199,7 +199,7 @@ static int parse(const char *data, size_t len, struct module *m)
 			return ENOEXEC; /* "Invalid ELF section header overflow" */
 		if (str->sh_offset > len || str->sh_size > len - str->sh_offset ||
 			sh[i].sh_name + sizeof(".modinfo") > str->sh_size ||
-			strcmp(data + str->sh_offset + sh[i].sh_name, ".modinfo"))
+			strcmp(data + str->sh_offset + sh[i].sh_name, ".modinfo") != 0)
 			continue;
 		p = data + sh[i].sh_offset;
 		end = p + sh[i].sh_size;
@@ -410,7 +410,7 @@ static void unbind(const char *address, const char *folder, const char *below, v
 		return;
 	target[n] = '\0';
 	last = strrchr(target, '/');
-	if (!last || strcmp(last + 1, name))
+	if (!last || strcmp(last + 1, name) != 0)
 		return;
 	(void)unlink(path);
 	set_uevent(folder, NULL);
@@ -429,7 +429,7 @@ static void proc_modules(const char *name, bool is_added)
 	if (!at(path, "proc/modules") || !read_text(path, text))
 		return;
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		if (strncmp(line, name, len) || line[len] != ' ')
+		if (strncmp(line, name, len) != 0 || line[len] != ' ')
 			(void)snprintf(out + strlen(out), sizeof(out) - strlen(out),
 				"%s\n", line);
 	write_text(path, "%s%s%s", is_added ? name : "",
@@ -488,7 +488,7 @@ static int judge(const struct module *m)
 	if (uname(&u) < 0)
 		return errno;
 	n = strlen(u.release);
-	if (strncmp(m->vermagic, u.release, n) || m->vermagic[n] != ' ')
+	if (strncmp(m->vermagic, u.release, n) != 0 || m->vermagic[n] != ' ')
 		return ENOEXEC;
 	if (at(path, "sys/module/%s/initstate", m->name) && exists(path))
 		return EEXIST;

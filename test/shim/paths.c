@@ -97,7 +97,8 @@ static const char *redirect_at(int fd, const char *path, char out[PATH_MAX])
 		return redirect(path, out);
 	if (!*path || !shim_dir() || !path_of_fd(fd, base))
 		return path;
-	if (strcmp(base, "/") && !is_below(base, "/proc") && strcmp(base, "/sys"))
+	if (strcmp(base, "/") != 0 && !is_below(base, "/proc") &&
+		strcmp(base, "/sys") != 0)
 		return path;
 	if (snprintf(full, sizeof(full), "%s/%s", strcmp(base, "/") ? base : "", path) >=
 		(int)sizeof(full))
