@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make test: everything that CI runs, from nothing. Each stage says how long it took; one that fails does not stop the
 # others; the last line is "N passed, N failed, N skipped" and the exit status says the same.
-# usage: run.sh [--long] [STAGE...]     stages: setup build lint kernels unit fuzz image cluster plugin agent e2e (long: long)
+# usage: run.sh [--long] [STAGE...]     stages: setup build lint kernels unit fuzz image cluster plugin agent e2e (--long adds: sim fuzzing reboots)
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 . test/lib.sh
@@ -25,6 +25,8 @@ count() { # count LOG STATUS: sets p f k
 	last=$(grep -aE '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$1" | tail -1)
 	if [ -n "$last" ]; then
 		read -r p _ f _ k _ <<<"$last"
+	elif grep -qaE '^\[==========\] ' "$1"; then # cmocka's
+		p=$(grep -ac '^\[       OK \]' "$1") f=$(grep -acE '^\[  FAILED  \] [a-z_A-Z0-9]*$' "$1") k=0
 	else
 		p=$(grep -acE '^ok ' "$1") f=$(grep -acE '^not ok ' "$1") k=$(grep -acE '^skip ' "$1")
 	fi
@@ -71,7 +73,11 @@ stage cluster test/cluster/build.sh
 stage plugin test/plugin/run.sh
 stage agent test/agent/run.sh
 stage e2e test/e2e/run.sh
-[ $long = 0 ] || stage long test/e2e/long.sh
+if [ $long = 1 ]; then
+	stage sim env SEEDS=10000 build/unit/controller/test_sim
+	stage fuzzing test/fuzz/run.sh --seconds 120
+	stage reboots test/e2e/run.sh road reboots
+fi
 
 echo
 printf '%s\n' "${summary[@]}"
