@@ -35,7 +35,7 @@ int gate_text(const struct seen *s, const struct plan *p, struct buf *out)
 			enum api_kernel_state state = p->kernels[i * s->in.n_kernels + k];
 
 			if (d[i].unload || d[i].spec.paused ||
-				d[i].spec.on_unbuildable != API_UNBUILDABLE_HOLD ||
+				d[i].spec.on_unbuildable == API_UNBUILDABLE_WARN ||
 				state == API_KERNEL_READY ||
 				state == API_KERNEL_NOT_APPLICABLE)
 				continue;

@@ -520,7 +520,8 @@ const struct field api_driver_spec_fields[] = {
 		.names = unbuildable_names,
 		.def = API_UNBUILDABLE_HOLD,
 		.doc = "What to do when the driver cannot be built for an installed kernel: Hold the "
-		       "reboot (the default), Warn only, or KeepLastGood as the default kernel." },
+		       "reboot (the default), Warn only, or KeepLastGood: hold too, and the boot "
+		       "loader is left to the admin." },
 	{ .name = "deletionPolicy",
 		.type = FIELD_ENUM,
 		SPEC(deletion_policy),

@@ -155,6 +155,8 @@ static void test_next_fails(void **state)
 		hold(n), "6.1.0-56 edu BuildFailed edu.c:1: error: two lines\n");
 	n->want.spec.on_unbuildable = API_UNBUILDABLE_WARN;
 	assert_string_equal(hold(n), "");
+	n->want.spec.on_unbuildable = API_UNBUILDABLE_KEEP;
+	assert_string_not_equal(hold(n), "");
 	n->want.spec.on_unbuildable = API_UNBUILDABLE_HOLD;
 	n->want.spec.paused = true;
 	assert_string_equal(hold(n), "");
