@@ -48,6 +48,8 @@ show() { # show CMD...: the command and its output, indented
 	printf '    $ %s\n' "${*//$RUN/RUN}"
 	"$@" 2>&1 | sed 's/^/    /'
 }
+# In a shell of its own that prints what it installs: it may take minutes on a new machine.
+step_setup() { "$SRC/hack/setup.sh" | sed 's/^/    /' || fail "hack/setup.sh"; }
 kubectl() { k "$@"; }
 on_node() { guest -t 60 "$@"; }
 
@@ -56,6 +58,7 @@ trap cleanup EXIT
 trap 'exit 130' INT TERM
 mkdir -p "$RUN/logs"
 steps_init
+step "install what this needs (Debian packages, Go)" step_setup
 step "build Farrier" step_build
 step "make its image" step_images
 step "programs of the cluster and disk of the node (cached)" step_prepare
