@@ -1,51 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Keeps nodes, drivers and classes as the watches tell them. */
-#include "fleet.h"
-
-#include "jhash.h"
-#include "kube.h"
-#include "map.h"
-
-enum { OBJECT_MAX = 4 << 20 }; /* arena of one driver or class */
-
-struct node {
-	struct view_node v; /* first: a struct view_node * is a struct node * */
-	struct fleet *f;
-	char *name;
-	unsigned seen[FLEET_KINDS_]; /* the list that named it last */
-	struct view_intent intent;
-};
-
-struct driver {
-	struct view_driver v; /* first */
-	struct arena *good; /* what v.d lives in */
-	struct arena *head; /* metadata and conditions of the newest object */
-	struct json *spec; /* as nodes get it */
-	struct api_meta meta;
-	uint64_t version, status_hash;
-	unsigned seen;
-};
-
-struct class_ {
-	struct view_class v; /* first */
-	struct arena *good, *head;
-	struct json *spec;
-	struct api_meta meta;
-	uint64_t version, status_hash;
-	unsigned seen;
-};
-
-struct fleet {
-	struct intern *in;
-	struct map *nodes, *drivers, *classes;
-	unsigned lists[FLEET_KINDS_];
-	bool is_synced[FLEET_KINDS_];
-	struct project_filter filter; /* in use by the records */
-	struct arena *filter_arena;
-	bool is_dirty; /* the arrays of the view */
-	struct view view;
-	char *own_node;
-};
+#include "fleet_inside.h"
 
 /* ---- life ---- */
 
@@ -63,30 +18,6 @@ static void node_free(void *value)
 	free(n);
 }
 
-static void driver_free(void *value)
-{
-	struct driver *d = value;
-
-	if (!d)
-		return;
-	arena_free(d->good);
-	arena_free(d->head);
-	json_free(d->spec);
-	free(d);
-}
-
-static void class_free(void *value)
-{
-	struct class_ *c = value;
-
-	if (!c)
-		return;
-	arena_free(c->good);
-	arena_free(c->head);
-	json_free(c->spec);
-	free(c);
-}
-
 int fleet_new(const char *own_node, struct fleet **ret)
 {
 	CLEANUP(fleet_freep) struct fleet *f = calloc(1, sizeof(*f));
@@ -95,8 +26,8 @@ int fleet_new(const char *own_node, struct fleet **ret)
 		return -ENOMEM;
 	f->in = intern_new();
 	f->nodes = map_new(node_free);
-	f->drivers = map_new(driver_free);
-	f->classes = map_new(class_free);
+	f->drivers = map_new(fleet_driver_free);
+	f->classes = map_new(fleet_class_free);
 	f->is_dirty = true;
 	if (!f->in || !f->nodes || !f->drivers || !f->classes)
 		return -ENOMEM;
@@ -210,11 +141,6 @@ static struct node *node_make(struct fleet *f, const char *name)
 	return map_set(f->nodes, name, n) < 0 ? NULL : n;
 }
 
-static bool is_older(uint64_t version, uint64_t than)
-{
-	return version && than && version < than;
-}
-
 static int put_node(
 	struct fleet *f, enum fleet_kind kind, const char *name, const struct json *obj)
 {
@@ -230,7 +156,7 @@ static int put_node(
 	}
 	has = kind == FLEET_NODES ? n->v.version : n->v.acc_version;
 	n->seen[kind] = f->lists[kind];
-	if (is_older(version, has))
+	if (fleet_is_older(version, has))
 		return 0;
 	if (kind == FLEET_NODES)
 		r = project_node(f->in, &f->filter, obj, &n->v);
@@ -241,207 +167,7 @@ static int put_node(
 	return 1;
 }
 
-/* ---- drivers and classes ---- */
-
-static int read_conditions(struct arena *a, const struct json *status, struct list *ret)
-{
-	const struct json *list = json_get(status, "conditions");
-	struct api_condition *out = arena_array(a, json_len(list) + 1, sizeof(*out));
-
-	if (!out)
-		return -ENOMEM;
-	for (size_t i = 0; i < json_len(list); i++) {
-		const struct json *c = json_at(list, i);
-
-		out[i] = (struct api_condition){
-			.type = arena_strdup(a, view_str(json_get_str(c, "type"))),
-			.status = arena_strdup(a, view_str(json_get_str(c, "status"))),
-			.reason = arena_strdup(a, view_str(json_get_str(c, "reason"))),
-			.message = arena_strdup(a, view_str(json_get_str(c, "message"))),
-			.last_transition_time = arena_strdup(
-				a, view_str(json_get_str(c, "lastTransitionTime"))),
-			.observed_generation = json_get_int(c, "observedGeneration", 0),
-		};
-		if (!out[i].type || !out[i].status || !out[i].reason || !out[i].message ||
-			!out[i].last_transition_time)
-			return -ENOMEM;
-	}
-	*ret = (struct list){ out, json_len(list) };
-	return 0;
-}
-
-static int64_t seconds(const struct json *obj, const char *path)
-{
-	const char *text = json_str(json_path(obj, path));
-	int64_t s = 0;
-
-	return text && kube_time_parse(text, &s) >= 0 ? s : 0;
-}
-
-static bool has_finalizer(const struct api_meta *m)
-{
-	for (size_t i = 0; i < m->finalizers.n; i++)
-		if (streq(*VIEW_AT(const char *, m->finalizers, i), VIEW_FINALIZER))
-			return true;
-	return false;
-}
-
-static uint64_t hash_or_1(uint64_t h)
-{
-	return h ? h : 1;
-}
-
-/* Takes the spec of @obj into @d when it can be used. -ENOMEM. */
-static int take_driver_spec(struct driver *d, const struct json *obj)
-{
-	CLEANUP(arena_freep) struct arena *a = arena_new(OBJECT_MAX);
-	CLEANUP(json_freep) struct json *spec = NULL;
-	struct api_driver parsed = { 0 };
-	struct err e = { 0 };
-	int r;
-
-	if (!a)
-		return -ENOMEM;
-	r = api_driver_parse(a, obj, false, &parsed, &e);
-	if (r == -ENOMEM)
-		return r;
-	if (r < 0) {
-		d->v.invalid = arena_strdup(d->head, e.text);
-		return d->v.invalid ? 0 : -ENOMEM;
-	}
-	spec = json_copy(json_get(obj, "spec"));
-	if (!spec)
-		return -ENOMEM;
-	(void)json_del(spec, "nodeSelector");
-	(void)json_del(spec, "upgradePolicy");
-	arena_free(d->good);
-	json_free(d->spec);
-	d->v.d = parsed;
-	d->v.selector = hash_or_1(jhash(json_path(obj, "spec.nodeSelector")));
-	d->v.spec_hash = jhash(spec);
-	d->good = TAKE(a);
-	d->spec = TAKE(spec);
-	d->v.has_spec = true;
-	return 0;
-}
-
-static int fill_driver(struct driver *d, const struct json *obj)
-{
-	arena_free(d->head);
-	d->v.conditions = (struct list){ 0 };
-	d->v.invalid = NULL;
-	d->head = arena_new(OBJECT_MAX);
-	if (!d->head || api_meta_parse(d->head, obj, &d->meta, NULL) < 0)
-		return -ENOMEM;
-	d->version = project_version(obj);
-	d->v.name = d->meta.name;
-	d->v.uid = view_str(d->meta.uid);
-	d->v.generation = d->meta.generation;
-	d->v.created = seconds(obj, "metadata.creationTimestamp");
-	d->v.deleted_at = seconds(obj, "metadata.deletionTimestamp");
-	d->v.has_finalizer = has_finalizer(&d->meta);
-	d->status_hash = json_get(obj, "status") ? jhash(json_get(obj, "status")) : 0;
-	if (read_conditions(d->head, json_get(obj, "status"), &d->v.conditions) < 0)
-		return -ENOMEM;
-	return take_driver_spec(d, obj);
-}
-
-static int put_driver(struct fleet *f, const char *name, const struct json *obj)
-{
-	struct driver *d = map_get(f->drivers, name);
-	int r;
-
-	f->is_dirty = true;
-	if (d && is_older(project_version(obj), d->version)) {
-		d->seen = f->lists[FLEET_DRIVERS];
-		return 0;
-	}
-	/* Made anew under the same name: nothing of the old one counts. */
-	if (d && !streq(d->v.uid, view_str(json_str(json_path(obj, "metadata.uid"))))) {
-		(void)map_del(f->drivers, name);
-		d = NULL;
-	}
-	if (!d) {
-		d = calloc(1, sizeof(*d));
-		if (!d || map_set(f->drivers, name, d) < 0)
-			return -ENOMEM;
-	}
-	d->seen = f->lists[FLEET_DRIVERS];
-	r = fill_driver(d, obj);
-	if (r < 0)
-		(void)map_del(f->drivers, name);
-	return r < 0 ? r : 1;
-}
-
-static int take_class_spec(struct class_ *c, const struct json *obj)
-{
-	CLEANUP(arena_freep) struct arena *a = arena_new(OBJECT_MAX);
-	CLEANUP(json_freep) struct json *spec = NULL;
-	struct api_class parsed = { 0 };
-	struct err e = { 0 };
-	int r;
-
-	if (!a)
-		return -ENOMEM;
-	r = api_class_parse(a, obj, false, &parsed, &e);
-	if (r == -ENOMEM)
-		return r;
-	if (r < 0) {
-		c->v.invalid = arena_strdup(c->head, e.text);
-		return c->v.invalid ? 0 : -ENOMEM;
-	}
-	spec = json_copy(json_get(obj, "spec"));
-	if (!spec)
-		return -ENOMEM;
-	arena_free(c->good);
-	json_free(c->spec);
-	c->v.c = parsed;
-	c->v.spec_hash = jhash(spec);
-	c->good = TAKE(a);
-	c->spec = TAKE(spec);
-	c->v.has_spec = true;
-	return 0;
-}
-
-static int fill_class(struct class_ *c, const struct json *obj)
-{
-	arena_free(c->head);
-	c->v.conditions = (struct list){ 0 };
-	c->v.invalid = NULL;
-	c->head = arena_new(OBJECT_MAX);
-	if (!c->head || api_meta_parse(c->head, obj, &c->meta, NULL) < 0)
-		return -ENOMEM;
-	c->version = project_version(obj);
-	c->v.name = c->meta.name;
-	c->v.uid = view_str(c->meta.uid);
-	c->v.generation = c->meta.generation;
-	c->status_hash = json_get(obj, "status") ? jhash(json_get(obj, "status")) : 0;
-	if (read_conditions(c->head, json_get(obj, "status"), &c->v.conditions) < 0)
-		return -ENOMEM;
-	return take_class_spec(c, obj);
-}
-
-static int put_class(struct fleet *f, const char *name, const struct json *obj)
-{
-	struct class_ *c = map_get(f->classes, name);
-	int r;
-
-	f->is_dirty = true;
-	if (c && is_older(project_version(obj), c->version)) {
-		c->seen = f->lists[FLEET_CLASSES];
-		return 0;
-	}
-	if (!c) {
-		c = calloc(1, sizeof(*c));
-		if (!c || map_set(f->classes, name, c) < 0)
-			return -ENOMEM;
-	}
-	c->seen = f->lists[FLEET_CLASSES];
-	r = fill_class(c, obj);
-	if (r < 0)
-		(void)map_del(f->classes, name);
-	return r < 0 ? r : 1;
-}
+/* ---- all kinds ---- */
 
 int fleet_put(
 	struct fleet *f, enum fleet_kind kind, const struct json *obj, struct err *e)
@@ -453,10 +179,10 @@ int fleet_put(
 		return err_set(e, -EINVAL, "object without a name");
 	switch (kind) {
 	case FLEET_DRIVERS:
-		r = put_driver(f, name, obj);
+		r = fleet_put_driver(f, name, obj);
 		break;
 	case FLEET_CLASSES:
-		r = put_class(f, name, obj);
+		r = fleet_put_class(f, name, obj);
 		break;
 	case FLEET_NODES:
 	case FLEET_ACCS:
@@ -560,209 +286,4 @@ struct view_driver *fleet_driver(const struct fleet *f, const char *name)
 struct view_class *fleet_class(const struct fleet *f, const char *name)
 {
 	return map_get(f->classes, name);
-}
-
-const struct json *fleet_driver_spec(const struct fleet *f, const char *name)
-{
-	const struct driver *d = map_get(f->drivers, name);
-
-	return d ? d->spec : NULL;
-}
-
-const struct json *fleet_class_spec(const struct fleet *f, const char *name)
-{
-	const struct class_ *c = map_get(f->classes, name);
-
-	return c ? c->spec : NULL;
-}
-
-uint64_t fleet_status_hash(const struct fleet *f, enum fleet_kind kind, const char *name)
-{
-	const struct driver *d;
-	const struct class_ *c;
-
-	if (kind == FLEET_DRIVERS) {
-		d = map_get(f->drivers, name);
-		return d ? d->status_hash : 0;
-	}
-	c = map_get(f->classes, name);
-	return c ? c->status_hash : 0;
-}
-
-const char *fleet_version(const struct fleet *f, const char *driver)
-{
-	const struct driver *d = map_get(f->drivers, driver);
-
-	return d ? d->meta.resource_version : NULL;
-}
-
-const struct list *fleet_finalizers(const struct fleet *f, const char *driver)
-{
-	const struct driver *d = map_get(f->drivers, driver);
-
-	return d ? &d->meta.finalizers : NULL;
-}
-
-/* ---- the filter ---- */
-
-static bool list_has(const struct list *l, const char *s)
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (streq(*VIEW_AT(const char *, *l, i), s))
-			return true;
-	return false;
-}
-
-static int list_add(struct arena *a, struct list *l, size_t max, const char *s)
-{
-	if (!s || list_has(l, s) || l->n == max)
-		return 0;
-	*VIEW_AT(const char *, *l, l->n) = arena_strdup(a, s);
-	return *VIEW_AT(const char *, *l, l->n++) ? 0 : -ENOMEM;
-}
-
-enum { FILTER_MAX = 1024 };
-
-static int make_filter(struct fleet *f, struct arena *a, struct project_filter *ret)
-{
-	const struct view *v = fleet_view(f);
-	struct project_filter p = { 0 };
-	int r = 0;
-
-	if (!v)
-		return -ENOMEM;
-	p.keys.items = arena_array(a, FILTER_MAX, sizeof(const char *));
-	p.resources.items = arena_array(a, FILTER_MAX, sizeof(const char *));
-	if (!p.keys.items || !p.resources.items)
-		return -ENOMEM;
-	for (size_t i = 0; i < v->n_drivers && r >= 0; i++) {
-		const struct api_selector *s = &v->drivers[i]->d.spec.node_selector;
-
-		if (!v->drivers[i]->has_spec)
-			continue;
-		for (size_t j = 0; j < s->match_labels.n && r >= 0; j++)
-			r = list_add(a, &p.keys, FILTER_MAX,
-				VIEW_AT(struct kv, s->match_labels, j)->key);
-		for (size_t j = 0; j < s->exprs.n && r >= 0; j++)
-			r = list_add(a, &p.keys, FILTER_MAX,
-				VIEW_AT(struct api_selector_expr, s->exprs, j)->key);
-	}
-	for (size_t i = 0; i < v->n_classes && r >= 0; i++)
-		if (v->classes[i]->has_spec)
-			r = list_add(a, &p.resources, FILTER_MAX,
-				v->classes[i]->c.spec.resource_name);
-	*ret = p;
-	return r;
-}
-
-static bool covers(const struct list *l, const struct list *other)
-{
-	for (size_t i = 0; i < other->n; i++)
-		if (!list_has(l, *VIEW_AT(const char *, *other, i)))
-			return false;
-	return true;
-}
-
-bool fleet_filter_grew(struct fleet *f)
-{
-	CLEANUP(arena_freep) struct arena *a = arena_new(OBJECT_MAX);
-	struct project_filter p;
-
-	if (!a || make_filter(f, a, &p) < 0)
-		return false;
-	if (covers(&f->filter.keys, &p.keys) &&
-		covers(&f->filter.resources, &p.resources))
-		return false;
-	arena_free(f->filter_arena);
-	f->filter_arena = TAKE(a);
-	f->filter = p;
-	return true;
-}
-
-const struct list *fleet_resources(const struct fleet *f)
-{
-	return &f->filter.resources;
-}
-
-/* ---- what is under way ---- */
-
-static void intent_done(struct fleet *f, struct view_intent *it)
-{
-	struct view_assign *assigns = it->assigns.items;
-
-	intern_put(f->in, it->upgrade.target);
-	intern_put(f->in, it->upgrade.reason);
-	intern_put(f->in, it->upgrade.message);
-	for (size_t i = 0; i < it->assigns.n; i++)
-		intern_put(f->in, assigns[i].name);
-	free(assigns);
-	memset(it, 0, sizeof(*it));
-}
-
-static int intent_init(struct fleet *f, struct view_intent *it,
-	const struct view_upgrade *up, const struct list *assigns)
-{
-	struct view_assign *copy = calloc(assigns->n + 1, sizeof(*copy));
-
-	if (!copy)
-		return -ENOMEM;
-	it->assigns.items = copy;
-	for (size_t i = 0; i < assigns->n; i++) {
-		copy[i] = *VIEW_AT(struct view_assign, *assigns, i);
-		copy[i].name = intern_get(f->in, copy[i].name);
-		it->assigns.n++;
-		if (!copy[i].name)
-			return -ENOMEM;
-	}
-	it->upgrade = (struct view_upgrade){
-		.state = up->state,
-		.since = up->since,
-		.target = intern_get(f->in, up->target),
-		.reason = intern_get(f->in, up->reason),
-		.message = intern_get(f->in, up->message),
-	};
-	return it->upgrade.target && it->upgrade.reason && it->upgrade.message ? 0
-									       : -ENOMEM;
-}
-
-int fleet_set_intent(struct fleet *f, struct view_node *v, const struct view_upgrade *up,
-	const struct list *assigns)
-{
-	struct node *n = container_of(v, struct node, v);
-	struct view_intent fresh = { 0 };
-	int r = up ? intent_init(f, &fresh, up, assigns) : 0;
-
-	if (r < 0) {
-		intent_done(f, &fresh);
-		return r;
-	}
-	intent_done(f, &n->intent);
-	n->intent = fresh;
-	v->intent = up ? &n->intent : NULL;
-	return 0;
-}
-
-static void carry_over(struct view_pods *to, const struct view_pods *from)
-{
-	for (size_t i = 0; i < to->n; i++) {
-		for (size_t j = 0; j < from->n; j++) {
-			if (!streq(to->pods[i].uid, from->pods[j].uid))
-				continue;
-			to->pods[i].is_blocked = from->pods[j].is_blocked;
-			to->pods[i].retry_at = from->pods[j].retry_at;
-		}
-	}
-}
-
-void fleet_set_pods(struct view_node *n, struct view_pods *pods)
-{
-	if (pods && n->pods)
-		carry_over(pods, n->pods);
-	if (n->pods) {
-		struct view_pods *old = n->pods;
-
-		n->pods = NULL;
-		arena_free(old->arena);
-	}
-	n->pods = pods;
 }

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the projections share: project.c (Node), project_acc.c (AcceleratorNode). */
+#pragma once
+
+#include "project.h"
+
+enum { PROJECT_ENTRIES_MAX = 256 }; /* drivers, classes */
+
+/* "" when @uid is NULL or too long. */
+void project_uid(char out[40], const char *uid);
+/* The member @key as text, "" when there is none. */
+const char *project_text(const struct json *obj, const char *key);
+/* Room for @n elements, @max at most; its n is still 0. -ENOMEM. */
+int project_room(struct list *l, size_t n, size_t max, size_t size) _must_check_;
+void project_done(struct list *l);

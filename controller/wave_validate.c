@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The states of an upgrade in which the agent acts: it replaces, and shows that it works. */
+#include "assign.h"
+#include "wave_step.h"
+
+enum { DEFAULT_VALIDATION_S = 600 };
+
+static int64_t validation_limit(const struct step *s)
+{
+	int64_t longest = 0;
+
+	for (size_t i = 0; i < s->policies.n; i++)
+		longest = MAX(longest, s->policies.p[i]->validation_timeout_seconds);
+	return longest > 0 ? longest : DEFAULT_VALIDATION_S;
+}
+
+/* Failures that may pass by themselves: they count when time is up. */
+static bool is_passing(const char *reason)
+{
+	return streq(reason, reason_name(REASON_MODULE_IN_USE)) ||
+	       streq(reason, reason_name(REASON_DRIVER_NOT_BOUND)) ||
+	       streq(reason, reason_name(REASON_DEVICE_LOST));
+}
+
+/* The failure that a driver of the target reports, NULL when none does. */
+static const struct view_driver_state *failure(struct step *s)
+{
+	for (size_t i = 0; i < s->n->assigns.n; i++) {
+		struct plan_driver *d = wave_driver(s->w, s->n, i);
+		const struct view_driver_state *st = d ? wave_current(s->v, d) : NULL;
+
+		if (st && st->state == API_DRIVER_FAILED &&
+			wave_targets(s->up->target, d->driver->name, 0))
+			return st;
+	}
+	return NULL;
+}
+
+static void validation_too_late(struct step *s)
+{
+	const struct view_driver_state *f = failure(s);
+
+	if (f && *f->reason)
+		step_fail(s, f->reason,
+			step_text(s, "driver ", f->name, " did not recover in time"));
+	else
+		step_fail(s, reason_name(REASON_VALIDATION_TIMEOUT),
+			"the driver was not loaded, bound and advertised in time");
+}
+
+int step_replace(struct step *s)
+{
+	for (size_t i = 0; i < s->n->assigns.n; i++) {
+		struct plan_driver *d = wave_driver(s->w, s->n, i);
+		const struct view_driver_state *st;
+
+		if (!d || !wave_targets(s->up->target, d->driver->name, 0))
+			continue;
+		st = wave_current(s->v, d);
+		if (st && (step_is_settled(st) || st->state == API_DRIVER_FAILED))
+			continue;
+		if (step_is_late(s, validation_limit(s)))
+			validation_too_late(s);
+		return 0;
+	}
+	step_enter(s, API_UPGRADE_VALIDATION, "", "");
+	return 0;
+}
+
+static int64_t count_of(const struct list *counts, const char *name)
+{
+	for (size_t i = 0; i < counts->n; i++)
+		if (streq(VIEW_AT(struct view_count, *counts, i)->name, name))
+			return VIEW_AT(struct view_count, *counts, i)->n;
+	return 0;
+}
+
+/* Whether @d drives devices of @k. */
+static bool serves(const struct view_driver *d, const struct view_class *k)
+{
+	const struct list *devices = &d->d.spec.devices, *match = &k->c.spec.match;
+
+	for (size_t i = 0; i < match->n; i++)
+		for (size_t j = 0; j < devices->n; j++)
+			if (assign_overlap(VIEW_AT(struct api_device_match, *match, i),
+				    VIEW_AT(struct api_device_match, *devices, j)))
+				return true;
+	return devices->n == 0;
+}
+
+/* Whether @resource comes from devices of a driver that is being upgraded here. */
+static bool is_concerned(struct step *s, const char *resource)
+{
+	for (size_t i = 0; i < s->w->v->n_classes; i++) {
+		const struct view_class *k = s->w->v->classes[i];
+
+		if (!k->has_spec || !streq(view_str(k->c.spec.resource_name), resource))
+			continue;
+		for (size_t j = 0; j < s->n->assigns.n; j++) {
+			struct plan_driver *d = wave_driver(s->w, s->n, j);
+
+			if (d && d->driver->has_spec && serves(d->driver, k) &&
+				wave_targets(s->up->target, d->driver->name, 0))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Whether the kubelet offers what it offered before; the name of what is missing, or NULL. */
+static const char *missing_resource(struct step *s)
+{
+	for (size_t i = 0; i < s->v->before.n; i++) {
+		const struct view_count *c = VIEW_AT(struct view_count, s->v->before, i);
+
+		if (is_concerned(s, c->name) &&
+			count_of(&s->v->allocatable, c->name) < c->n)
+			return c->name;
+	}
+	return NULL;
+}
+
+int step_validation(struct step *s)
+{
+	const struct view_driver_state *f = failure(s);
+	const char *missing = missing_resource(s);
+
+	if (f && !is_passing(f->reason)) {
+		step_fail(s, *f->reason ? f->reason : reason_name(REASON_LOAD_FAILED),
+			step_text(s, "driver ", f->name, " failed on this node"));
+		return 0;
+	}
+	if (step_all_loaded(s) && !missing) {
+		step_enter(s, API_UPGRADE_UNCORDON, "", "");
+		return 0;
+	}
+	if (step_is_late(s, validation_limit(s)))
+		validation_too_late(s);
+	else if (missing)
+		step_show(s, "",
+			step_text(s, "waiting for ", missing, " to be allocatable"));
+	return 0;
+}
