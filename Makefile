@@ -14,7 +14,13 @@ Q       := $(if $(filter 0,$(V)),@,)
 say      = $(if $(filter 0,$(V)),@printf '  %-7s %s\n' '$(1)' '$(2)',)
 
 VERSION := 0.1.0
-CC      := gcc
+# Compiles of unchanged sources come from the cache where ccache is installed (make test installs it).
+CCACHE  := $(shell command -v ccache 2>/dev/null)
+export CCACHE_DIR ?= $(or $(FARRIER_CACHE),/var/cache/farrier)/ccache
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
+export CCACHE_MAXSIZE := 2G
+CC      := $(CCACHE) gcc
 PKGS    := libcurl json-c libkmod libudev yaml-0.1 libnghttp2 libprotobuf-c libcrypto libarchive zlib
 CPPFLAGS := -D_GNU_SOURCE -DFARRIER_VERSION='"$(VERSION)"' -iquote lib -I$(B)/gen
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
@@ -117,7 +123,7 @@ cluster: ## build the test cluster's programs into the cache
 	$(Q)test/cluster/build.sh
 
 # --- fuzzing: the same sources with clang's libFuzzer; test/fuzz/fuzz_X.c becomes build/fuzz/fuzz_X -------
-FUZZ_CC := clang-14
+FUZZ_CC := $(CCACHE) clang-14
 FUZZ_SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FUZZ := $(patsubst test/fuzz/%.c,$(B)/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
 

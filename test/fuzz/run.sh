@@ -30,7 +30,7 @@ if ! command -v clang-14 >/dev/null || ! [ -e "$(clang-14 -print-file-name=libcl
 	echo "0 passed, 0 failed, ${#targets[@]} skipped"
 	exit 0
 fi
-nice -n 19 make -s "${targets[@]/#/build/fuzz/fuzz_}"
+nice -n 19 make -s -j"$(nproc)" "${targets[@]/#/build/fuzz/fuzz_}"
 work=$(mktemp -d /tmp/farrier-fuzz-XXXXXX)
 trap 'rm -rf "$work"' EXIT
 mkdir -p build/fuzz/found
