@@ -18,9 +18,17 @@ enum req_state {
 	REQ_ENDED /* its done callback runs or has run */
 };
 
-enum header { HDR_TYPE, HDR_LOCATION, HDR_AUTHENTICATE, HDR_DIGEST, HDRS_ };
+enum header {
+	HDR_TYPE,
+	HDR_LOCATION,
+	HDR_AUTHENTICATE,
+	HDR_DIGEST,
+	HDR_RANGE,
+	HDR_ETAG,
+	HDRS_
+};
 static const char *const header_names[] = { "content-type", "location",
-	"www-authenticate", "docker-content-digest" };
+	"www-authenticate", "docker-content-digest", "content-range", "etag" };
 
 struct http_sock {
 	struct http_sock *next, **prev;
@@ -37,6 +45,7 @@ struct http_req {
 	http_done_fn done;
 	int (*on_data)(const char *data, size_t len, void *user);
 	void (*on_open)(void *user);
+	int (*on_head)(const struct http_response *head, void *user);
 	void (*on_gone)(void *user);
 	void *user;
 	struct buf body;
@@ -199,6 +208,28 @@ static void keep_header(struct http_req *r, const char *line, size_t len)
 	}
 }
 
+static void fill_headers(const struct http_req *r, struct http_response *res)
+{
+	const char *v[HDRS_];
+
+	for (size_t i = 0; i < HDRS_; i++)
+		v[i] = r->header[i] ? r->header[i] : "";
+	res->content_type = v[HDR_TYPE];
+	res->location = v[HDR_LOCATION];
+	res->www_authenticate = v[HDR_AUTHENTICATE];
+	res->docker_content_digest = v[HDR_DIGEST];
+	res->content_range = v[HDR_RANGE];
+	res->etag = v[HDR_ETAG];
+}
+
+static void tell_head(struct http_req *r)
+{
+	struct http_response head = { .status = status_of(r), .body = "", .error = "" };
+
+	fill_headers(r, &head);
+	r->stopped = r->on_head(&head, r->user);
+}
+
 static size_t on_curl_header(char *line, size_t size, size_t n, void *user)
 {
 	struct http_req *r = user;
@@ -211,8 +242,10 @@ static size_t on_curl_header(char *line, size_t size, size_t n, void *user)
 		r->is_open = true;
 		if (r->on_open)
 			r->on_open(r->user);
+		if (r->on_head && r->state != REQ_CANCELLED)
+			tell_head(r);
 	}
-	return r->state == REQ_CANCELLED ? 0 : len;
+	return r->state == REQ_CANCELLED || r->stopped ? 0 : len;
 }
 
 static size_t on_curl_body(char *data, size_t size, size_t n, void *user)
@@ -293,11 +326,7 @@ static void finish(struct http_req *r, CURLcode code)
 	if (after > 0)
 		res.retry_after_us = MIN((uint64_t)after, (uint64_t)RETRY_AFTER_MAX_S) *
 				     USEC_PER_SEC;
-	res.content_type = r->header[HDR_TYPE] ? r->header[HDR_TYPE] : "";
-	res.location = r->header[HDR_LOCATION] ? r->header[HDR_LOCATION] : "";
-	res.www_authenticate = r->header[HDR_AUTHENTICATE] ? r->header[HDR_AUTHENTICATE]
-							   : "";
-	res.docker_content_digest = r->header[HDR_DIGEST] ? r->header[HDR_DIGEST] : "";
+	fill_headers(r, &res);
 
 	r->state = REQ_ENDED;
 	if (r->done)
@@ -451,6 +480,7 @@ int http_start(struct http *h, const struct http_options *o, http_done_fn done,
 	r->done = done;
 	r->on_data = o->on_data;
 	r->on_open = o->on_open;
+	r->on_head = o->on_head;
 	if (!h->in_curl) {
 		r->state = REQ_RUNNING;
 		if (curl_multi_add_handle(h->multi, r->easy) != CURLM_OK) {

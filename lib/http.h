@@ -8,6 +8,7 @@
 
 struct http; /* connection pool, one per process */
 struct http_req; /* a running request */
+struct http_response;
 
 enum { HTTP_BODY_MAX = 8 << 20 };
 
@@ -32,6 +33,9 @@ struct http_options {
 	int (*on_data)(const char *data, size_t len, void *user);
 	/* The headers of a 2xx answer have come. May be NULL. */
 	void (*on_open)(void *user);
+	/* The same, with its status and headers, before any body; non-zero ends the request with it.
+	 * May be NULL. */
+	int (*on_head)(const struct http_response *head, void *user);
 	/* The request is gone: the very last call, after @done as after a cancel. May be NULL. */
 	void (*on_gone)(void *user);
 };
@@ -43,8 +47,8 @@ struct http_response {
 	size_t body_len;
 	uint64_t retry_after_us; /* from Retry-After, else 0 */
 	const char *error; /* text for people, "" when none */
-	const char *content_type, *location, *www_authenticate,
-		*docker_content_digest; /* "" when absent */
+	const char *content_type, *location, *www_authenticate, *docker_content_digest,
+		*content_range, *etag; /* "" when absent */
 };
 typedef void (*http_done_fn)(const struct http_response *res, void *user);
 

@@ -52,6 +52,9 @@ static const struct {
 		"/lib/firmware" },
 	[REASON_SOURCE_MISSING] = { "SourceMissing",
 		"put the driver's source where spec.source says, on every node that matches" },
+	[REASON_SOURCE_UNAVAILABLE] = { "SourceUnavailable",
+		"the source could not be fetched and is tried again by itself: check its address, "
+		"and whether the node reaches that server" },
 	[REASON_SOURCE_INVALID] = { "SourceInvalid",
 		"the source is no Kbuild, DKMS or Make tree: check spec.source, or set "
 		"build.system" },

@@ -25,7 +25,7 @@ struct answer {
 	int result;
 	long status;
 	struct buf body;
-	char type[64], location[64], error[256], digest[80];
+	char type[64], location[64], error[256], digest[80], head[80];
 	uint64_t retry_after_us;
 	struct http_req *req;
 	int stop_with; /* what on_data answers */
@@ -40,7 +40,10 @@ static void serve(struct fake_conn *c, const struct fake_request *q, void *user)
 	struct fixture *f = user;
 
 	(void)snprintf(f->seen, sizeof(f->seen), "%s\n%s", q->headers, q->body);
-	if (streq(q->path, "/hello"))
+	if (streq(q->path, "/part"))
+		fake_reply(c, "206 Partial Content",
+			"Content-Range: bytes 2-4/5\r\nETag: \"v1\"\r\n", "llo");
+	else if (streq(q->path, "/hello"))
 		fake_reply(c, "200 OK", "X: y\r\nDocker-Content-Digest:  sha256:ab \r\n",
 			"hello");
 	else if (streq(q->path, "/busy"))
@@ -198,6 +201,35 @@ static void answers_arrive(void **state)
 	get(f, &a, "/moved", (struct http_options){ 0 });
 	assert_int_equal(a.status, 302);
 	assert_string_equal(a.location, "/hello");
+	buf_done(&a.body);
+}
+
+static int on_head(const struct http_response *head, void *user)
+{
+	struct answer *a = user;
+
+	(void)snprintf(a->head, sizeof(a->head), "%ld %s %s", head->status,
+		head->content_range, head->etag);
+	return a->stop_with;
+}
+
+static void the_head_comes_before_the_body(void **state)
+{
+	struct fixture *f = *state;
+	struct answer a;
+
+	get(f, &a, "/part", (struct http_options){ .on_head = on_head });
+	assert_int_equal(a.result, 0);
+	assert_string_equal(a.head, "206 bytes 2-4/5 \"v1\"");
+	assert_string_equal(buf_cstr(&a.body), "llo");
+	buf_done(&a.body);
+
+	/* What it answers ends the request. */
+	a = (struct answer){ .stop_with = -ESTALE };
+	start(f, &a, "GET", "/part", (struct http_options){ .on_head = on_head });
+	assert_true(pump(f->loop, &a.is_done, 5000));
+	assert_int_equal(a.result, -ESTALE);
+	assert_int_equal(a.body.len, 0);
 	buf_done(&a.body);
 }
 
@@ -500,6 +532,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(answers_arrive),
+		TEST(the_head_comes_before_the_body),
 		TEST(bodies_and_headers_are_sent),
 		TEST(a_large_body_is_sent),
 		TEST(failures_have_codes),
