@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "file.h"
+#include "nodes.h"
 
 struct build {
 	const struct snapshot_options *o;
@@ -38,89 +38,6 @@ static const struct api_class *choose(
 	return before ? before : unbound;
 }
 
-/* ---- its device nodes ---- */
-static bool node_exists(const struct build *b, const char *path)
-{
-	char full[1024];
-
-	return path_join(full, sizeof(full), *b->o->root ? b->o->root : "/", path,
-		       NULL) == 0 &&
-	       file_exists(full);
-}
-
-static int add_node(struct build *b, struct claim *c, const char *path, const char *link,
-	const char *permissions)
-{
-	struct claim_node *n = &c->nodes[c->n_nodes];
-
-	n->path = arena_strdup(b->s->arena, path);
-	n->link = link ? link : n->path;
-	n->permissions = str_empty(permissions) ? "rw" : permissions;
-	if (!n->path || !n->link)
-		return -ENOMEM;
-	c->n_nodes++;
-	return 0;
-}
-
-/* All nodes of the device in one subsystem; *ret_n says how many are there. */
-static int add_subsystem(struct build *b, struct claim *c,
-	const struct api_device_node *want, size_t *ret_n)
-{
-	struct device *d = c->device;
-	size_t n = 0;
-	int r;
-
-	for (size_t i = 0; i < d->n_nodes; i++) {
-		const char *link;
-
-		if (!streq(d->nodes[i].subsystem, want->subsystem) ||
-			!node_exists(b, d->nodes[i].path))
-			continue;
-		link = arena_fmt(b->s->arena, "%s/dev/%s/%s-%zu", b->o->run, d->id,
-			want->subsystem, n);
-		r = link ? add_node(b, c, d->nodes[i].path, link, want->permissions)
-			 : -ENOMEM;
-		if (r < 0)
-			return r;
-		n++;
-	}
-	*ret_n = n;
-	return 0;
-}
-
-/* Finds what the class asks for; *ret_missing is the first that is not there. */
-static int resolve_nodes(struct build *b, struct claim *c, const char **ret_missing)
-{
-	const struct api_device_node *want = c->class_->spec.device_nodes.items;
-	size_t n = c->class_->spec.device_nodes.n;
-	int r;
-
-	r = inventory_nodes(b->inv, c->device);
-	if (r < 0)
-		return r;
-	c->nodes = arena_array(
-		b->s->arena, n * (c->device->n_nodes + 1) + 1, sizeof(*c->nodes));
-	if (!c->nodes)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		size_t found = 0;
-
-		if (!str_empty(want[i].subsystem)) {
-			r = add_subsystem(b, c, &want[i], &found);
-		} else if (node_exists(b, want[i].path)) {
-			r = add_node(b, c, want[i].path, NULL, want[i].permissions);
-			found = 1;
-		}
-		if (r < 0)
-			return r;
-		if (!found && !*ret_missing)
-			*ret_missing = str_empty(want[i].subsystem) ? want[i].path
-								    : want[i].subsystem;
-	}
-	c->has_nodes = !*ret_missing;
-	return 0;
-}
-
 /* The driver that the class wants for this device: of the first match that would take it. */
 static const char *wanted_driver(const struct claim *c)
 {
@@ -142,7 +59,7 @@ static int judge(struct build *b, struct claim *c)
 	char text[256];
 	int r;
 
-	r = resolve_nodes(b, c, &f.missing_node);
+	r = nodes_resolve(b->o, b->inv, b->s->arena, c, &f.missing_node);
 	if (r < 0)
 		return r;
 	f.answers = inventory_answers(b->inv, c->device);
