@@ -6,7 +6,6 @@
 # usage: build.sh [--where]     prints the folder; does nothing if it is complete
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-. "$here/versions.env"
 . "$SRC/hack/go.sh"
 [ "${1:-}" != --where ] || { echo "$OUT"; exit 0; }
 [ ! -e "$OUT/.complete" ] || { echo "$OUT"; exit 0; }
@@ -31,20 +30,23 @@ k8s_ld="-s -w -X $kv.gitVersion=$K8S_VERSION -X $kv.gitMajor=1 -X $kv.gitMinor=$
 k8s_ld+=" -X $kv.gitCommit=0000000000000000000000000000000000000000 -X $kv.buildDate=2026-01-01T00:00:00Z"
 k8s_ld+=" -X k8s.io/client-go/pkg/version.gitVersion=$K8S_VERSION"
 
+k8s_mod=()
+[ "$K8S_VERSION" = "$K8S_DEFAULT" ] || k8s_mod=("-modfile=$K8S_VERSION.mod")
+
 in_module() { # in_module DIR go-build-arguments...
 	cd "$here/go/$1"
 	shift
 	"$go" build "$@"
 }
 kubernetes() { # all six commands as one binary: one link step instead of six, shared text
-	(in_module k8s -ldflags "$k8s_ld" -o "$OUT/bin/kubeall" ./kubeall)
+	(in_module k8s "${k8s_mod[@]}" -ldflags "$k8s_ld" -o "$OUT/bin/kubeall" ./kubeall)
 	for c in kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubectl; do
 		ln -sf kubeall "$OUT/bin/$c"
 	done
 }
 plugins() {
-	(in_module k8s -ldflags "$k8s_ld" -o "$OUT/bin/" k8s.io/kubernetes/test/images/sample-device-plugin)
-	(in_module k8s -ldflags "-s -w" -o "$OUT/bin/" ./podres)
+	(in_module k8s "${k8s_mod[@]}" -ldflags "$k8s_ld" -o "$OUT/bin/" k8s.io/kubernetes/test/images/sample-device-plugin)
+	(in_module k8s "${k8s_mod[@]}" -ldflags "-s -w" -o "$OUT/bin/" ./podres)
 }
 etcd() { (in_module etcd -ldflags "-s -w" -o "$OUT/bin/etcd" go.etcd.io/etcd/server/v3); }
 containerd() {
@@ -80,8 +82,8 @@ progress "helm $HELM_VERSION" helm
 progress "images" "$here/images.sh"
 : >"$OUT/.complete"
 mv -T "$OUT" "$final"
-# Older ones: keep the two newest, a checkout of another commit may be in use beside this one.
-for old in $(ls -dt "$FARRIER_CACHE"/cluster-????????????????/ | tail -n +3); do
+# Older ones: keep the four newest, another version and a checkout of another commit may be in use beside this one.
+for old in $(ls -dt "$FARRIER_CACHE"/cluster-????????????????/ | tail -n +5); do
 	rm -rf "$old" "${old%/}.lock"
 done
 echo "$final"

@@ -2,10 +2,12 @@
 # Sourced by the scripts of the test cluster: where its programs and its state are, addresses, small helpers.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib.sh"
+. "$here/versions.env"
+export K8S_VERSION
 # The programs are cached by what decides their bytes: versions, sources and the scripts that build them.
 cluster_digest() {
-	(cd "$here" && cat versions.env build.sh images.sh mkimage.sh images/* go/*/go.mod go/*/go.sum go/k8s/*/*.go) |
-		sha256sum | cut -c1-16
+	(cd "$here" && cat versions.env build.sh images.sh mkimage.sh images/* go/*/*.mod go/*/*.sum go/k8s/*/*.go) |
+		digest_of "$K8S_VERSION"
 }
 OUT=${OUT:-$FARRIER_CACHE/cluster-$(cluster_digest)}
 BIN=$OUT/bin DEB=$OUT/deb
