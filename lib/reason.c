@@ -75,6 +75,15 @@ static const struct {
 	[REASON_DRIVER_NOT_BOUND] = { "DriverNotBound",
 		"the module is loaded but its device is not bound: the kernel's log (dmesg) says "
 		"why probing failed" },
+	[REASON_DEVICE_ERRORS] = { "DeviceErrors",
+		"the device reports PCI errors: the kernel's log (AER lines) says which; reseat the "
+		"card or its riser, update its firmware, replace it if they go on" },
+	[REASON_DEVICE_ILL] = { "DeviceIll",
+		"the device's own health file says that it is ill, or does not answer: look at the "
+		"kernel's log and the vendor's tool" },
+	[REASON_LINK_DEGRADED] = { "LinkDegraded",
+		"the PCI link is down, narrower or slower than it could be: reseat the card, check "
+		"slot and riser; an idle device that lowers its speed to save power is fine" },
 	[REASON_LOAD_FAILED] = { "LoadFailed",
 		"the kernel refused the module: its log (dmesg) says why; check the module's "
 		"parameters" },
