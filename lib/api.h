@@ -31,6 +31,19 @@ struct api_device_match {
 		class_code; /* PCI class, prefix of the six hex digits: "03", "0302", "120000" */
 	const char *driver; /* classes only: the bound driver */
 	const char *subsystem; /* classes only: udev subsystem */
+	int function; /* classes only: enum api_function */
+	struct list attributes; /* classes only: struct api_attribute, all of them */
+};
+/* SR-IOV. */
+enum api_function {
+	API_FUNCTION_ANY,
+	API_FUNCTION_PHYSICAL,
+	API_FUNCTION_VIRTUAL,
+	API_FUNCTIONS_
+};
+/* A file below the device's folder in sysfs; @value and @regexp NULL: it need only be there. */
+struct api_attribute {
+	const char *name, *value, *regexp;
 };
 
 struct api_selector_expr {
@@ -193,20 +206,36 @@ enum api_sharing {
 };
 struct api_device_node {
 	const char *subsystem; /* nodes of the device's own children in this subsystem */
-	const char *path; /* or a fixed path */
+	const char *path; /* or a path, with {variables} */
 	const char *permissions; /* "rw" */
+	const char
+		*name; /* subsystem only: pattern that the node's name fits, "renderD*" */
+	int64_t function; /* subsystem only: of this function of the same PCI slot; -1: its own */
+	bool optional; /* the device is healthy without it */
 };
+/* A value of the device that a class may name as {name}. */
+struct api_variable {
+	const char *name;
+	const char *file; /* below its folder in sysfs, or in /proc */
+	const char *regexp; /* the first group of it; NULL: the first line */
+};
+/* What every device has without a variable of the class. */
+extern const char *const api_variable_builtins[];
 struct api_mount {
 	const char *host_path, *container_path;
 	bool read_only; /* true */
 };
 struct api_class_spec {
 	struct list match; /* struct api_device_match: any of them */
-	const char *resource_name;
+	struct list variables; /* struct api_variable */
+	const char
+		*resource_name; /* with {variables}: may be another one for each device */
 	struct list device_nodes; /* struct api_device_node */
 	struct list mounts; /* struct api_mount */
 	struct list env; /* struct kv */
 	bool cdi; /* true */
+	struct list
+		cdi_devices; /* const char *, with {variables}: names of other vendors' specs */
 	struct {
 		bool present;
 		int strategy;

@@ -61,6 +61,13 @@ bool api_path_is_safe(const char *path)
 	return path[0] == '/' && (!path[1] || api_relative_is_safe(path + 1));
 }
 
+bool api_attribute_is_safe(const char *path)
+{
+	for (int i = 0; i < API_PARENTS_MAX && str_starts(path, "../"); i++)
+		path += 3;
+	return api_relative_is_safe(path);
+}
+
 bool api_name_is_valid(const char *name)
 {
 	size_t n = strlen(name), i;
@@ -92,7 +99,7 @@ static bool is_release(const char *s)
 }
 
 /* Compiles, without the repeats of repeats that make glibc ask for gigabytes. */
-static int check_regexp(const char *text, const char *path, struct err *e)
+int api_regexp_check(const char *text, const char *path, struct err *e)
 {
 	const char *p = text;
 	size_t repeats = 0;
@@ -122,6 +129,27 @@ static int check_regexp(const char *text, const char *path, struct err *e)
 	return 0;
 }
 
+static int check_attributes(
+	const struct api_device_match *m, const char *path, struct err *e)
+{
+	const struct api_attribute *a = m->attributes.items;
+	char where[FIELD_PATH_MAX];
+	int r = 0;
+
+	for (size_t i = 0; i < m->attributes.n && r == 0; i++) {
+		api_where(where, "%s.attributes[%zu]", path, i);
+		if (!api_attribute_is_safe(a[i].name))
+			return api_bad(e, where,
+				"'name' must be a file below the device's folder");
+		if (a[i].value && a[i].regexp)
+			return api_bad(
+				e, where, "'value' and 'regexp' exclude each other");
+		if (a[i].regexp)
+			r = api_regexp_check(a[i].regexp, where, e);
+	}
+	return r;
+}
+
 static int check_device(const struct api_device_match *m, const char *path, struct err *e)
 {
 	const char *const ids[] = { m->vendor, m->device, m->subvendor, m->subdevice };
@@ -129,7 +157,8 @@ static int check_device(const struct api_device_match *m, const char *path, stru
 		"subdevice" };
 	size_t i;
 
-	if (!m->vendor && !m->device && !m->class_code && !m->driver && !m->subsystem)
+	if (!m->vendor && !m->device && !m->class_code && !m->driver && !m->subsystem &&
+		!m->attributes.n)
 		return api_bad(
 			e, path, "matches everything: name at least a vendor or a class");
 	for (i = 0; i < ARRAY_SIZE(ids); i++)
@@ -141,7 +170,9 @@ static int check_device(const struct api_device_match *m, const char *path, stru
 		return api_bad(e, path, "'class' is for the bus PCI only");
 	if (m->driver && !is_plain_part(m->driver, strlen(m->driver)))
 		return api_bad(e, path, "'driver' must be a name");
-	return 0;
+	if (m->function != API_FUNCTION_ANY && m->bus != API_BUS_PCI)
+		return api_bad(e, path, "'function' is for the bus PCI only");
+	return check_attributes(m, path, e);
 }
 
 int api_devices_check(const struct list *devices, const char *path, struct err *e)
@@ -233,7 +264,7 @@ static int check_build(const struct api_build *b, const char *path, struct err *
 				releases[i]);
 	for (i = 0; i < b->kernels.n && r == 0; i++) {
 		api_where(where, "%s.kernels[%zu].regexp", path, i);
-		r = check_regexp(k[i].regexp, where, e);
+		r = api_regexp_check(k[i].regexp, where, e);
 	}
 	return r;
 }

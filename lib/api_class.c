@@ -20,7 +20,7 @@ static const struct field device_node_fields[] = {
 		NODE(path),
 		.max = API_PATH_MAX,
 		.pattern = "^/dev/",
-		.doc = "Or one fixed node." },
+		.doc = "Or one node by its path, in which {variables} may stand: /dev/nvidia{minor}." },
 	{ .name = "permissions",
 		.type = FIELD_STR,
 		NODE(permissions),
@@ -28,6 +28,53 @@ static const struct field device_node_fields[] = {
 		.pattern = "^r?w?m?$",
 		.def_str = "rw",
 		.doc = "Cgroup permissions; rw when absent." },
+	{ .name = "name",
+		.type = FIELD_STR,
+		NODE(name),
+		.min = 1,
+		.max = 64,
+		.doc = "With subsystem: only nodes whose name fits this pattern: renderD*." },
+	{ .name = "function",
+		.type = FIELD_INT,
+		NODE(function),
+		.min = 0,
+		.max = 7,
+		.def = -1,
+		.doc = "With subsystem: the nodes of this function of the same PCI slot, not of the device "
+		       "itself." },
+	{ .name = "optional",
+		.type = FIELD_BOOL,
+		NODE(optional),
+		.doc = "The device is healthy without it." },
+	{ 0 }
+};
+
+#define VARIABLE(m) .off = offsetof(struct api_variable, m)
+static const struct field variable_fields[] = {
+	{ .name = "name",
+		.type = FIELD_STR,
+		.flags = FIELD_KEY,
+		VARIABLE(name),
+		.min = 1,
+		.max = 32,
+		.pattern = "^[a-z][A-Za-z0-9]*$",
+		.doc = "How it is named in braces." },
+	{ .name = "file",
+		.type = FIELD_STR,
+		.flags = FIELD_REQUIRED,
+		VARIABLE(file),
+		.min = 1,
+		.max = 255,
+		.doc = "File below the device's folder in sysfs, as in match.attributes, or below /proc/; a "
+		       "link gives its target's name." },
+	{ .name = "regexp",
+		.type = FIELD_STR,
+		VARIABLE(regexp),
+		.min = 1,
+		.max = 255,
+		.doc = "POSIX extended regular expression, matched against each line: its first group is the "
+		       "value. Absent: the first line. {address}, {slot} and the other builtins may stand "
+		       "in it and in file." },
 	{ 0 }
 };
 
@@ -131,14 +178,23 @@ const struct field api_class_spec_fields[] = {
 		.sub = api_device_match_fields,
 		.size = sizeof(struct api_device_match),
 		.doc = "Devices of this class; a device that any of these matches belongs to it." },
+	{ .name = "variables",
+		.type = FIELD_LIST,
+		SPEC(variables),
+		.max = 16,
+		.sub = variable_fields,
+		.size = sizeof(struct api_variable),
+		.doc = "Values read for each device, named in braces elsewhere. Each device has {address}, "
+		       "{slot}, {vendor}, {device}, {driver} and {iommuGroup} without this." },
 	{ .name = "resourceName",
 		.type = FIELD_STR,
 		.flags = FIELD_REQUIRED,
 		SPEC(resource_name),
 		.max = API_LABEL_NAME_MAX,
 		.pattern =
-			"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$",
-		.doc = "Extended resource that pods ask for: farrier.dev/edu." },
+			"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9{]([A-Za-z0-9_.{}-]*[A-Za-z0-9}])?$",
+		.doc = "Extended resource that pods ask for: farrier.dev/edu. {variables} behind the slash make "
+		       "one resource for each value: fpga.intel.com/af-{afu}." },
 	{ .name = "deviceNodes",
 		.type = FIELD_LIST,
 		SPEC(device_nodes),
@@ -163,6 +219,13 @@ const struct field api_class_spec_fields[] = {
 		SPEC(cdi),
 		.def = true,
 		.doc = "Name devices by CDI where the container runtime has it; true when absent." },
+	{ .name = "cdiDevices",
+		.type = FIELD_STRS,
+		SPEC(cdi_devices),
+		.max = 255,
+		.pattern = "^[a-z0-9.-]+/[A-Za-z0-9_.{}-]+=[A-Za-z0-9_.:{}-]+$",
+		.doc = "CDI devices of other specs that a container gets besides, with {variables}: "
+		       "nvidia.com/gpu={uuid}." },
 	{ .name = "sharing",
 		.type = FIELD_OBJ,
 		SPEC_OBJ(sharing),
@@ -204,6 +267,107 @@ static int check_resource(const char *name, const char *path, struct err *e)
 	return 0;
 }
 
+/* ---- {variables} ---- */
+const char *const api_variable_builtins[] = { "address", "slot", "vendor", "device",
+	"driver", "iommuGroup", NULL };
+
+static bool is_variable(const struct api_class_spec *s, const char *name, size_t n)
+{
+	const struct api_variable *v = s ? s->variables.items : NULL;
+
+	for (size_t i = 0; api_variable_builtins[i]; i++)
+		if (strlen(api_variable_builtins[i]) == n &&
+			memcmp(api_variable_builtins[i], name, n) == 0)
+			return true;
+	for (size_t i = 0; v && i < s->variables.n; i++)
+		if (strlen(v[i].name) == n && memcmp(v[i].name, name, n) == 0)
+			return true;
+	return false;
+}
+
+/* Every '{' begins the name of a variable and every '}' ends one. @s NULL: builtins only. */
+static int check_braces(
+	const struct api_class_spec *s, const char *text, const char *path, struct err *e)
+{
+	const char *p = text;
+
+	while (*(p += strcspn(p, "{}"))) {
+		size_t n = strcspn(p + 1, "{}");
+
+		if (*p == '}' || p[1 + n] != '}')
+			return api_bad(e, path, "'%s': unpaired brace", text);
+		if (!is_variable(s, p + 1, n))
+			return api_bad(
+				e, path, "'%s': no variable '%.*s'", text, (int)n, p + 1);
+		p += n + 2;
+	}
+	return 0;
+}
+
+/* Its builtins stand for what has no special characters. */
+static int check_variable_regexp(const char *text, const char *path, struct err *e)
+{
+	char plain[512];
+	size_t n = 0;
+
+	while (*text && n + 1 < sizeof(plain)) {
+		size_t k = *text == '{' ? strcspn(text + 1, "}") : 0;
+
+		if (k && text[1 + k] == '}' && is_variable(NULL, text + 1, k)) {
+			plain[n++] = '0';
+			text += k + 2;
+		} else {
+			plain[n++] = *text++;
+		}
+	}
+	plain[n] = '\0';
+	return api_regexp_check(plain, path, e);
+}
+
+static int check_variables(
+	const struct api_class_spec *s, const char *path, struct err *e)
+{
+	const struct api_variable *v = s->variables.items;
+	char where[FIELD_PATH_MAX];
+
+	for (size_t i = 0; i < s->variables.n; i++) {
+		const char *file = v[i].file;
+		int r;
+
+		api_where(where, "%s.variables[%zu]", path, i);
+		if (is_variable(NULL, v[i].name, strlen(v[i].name)))
+			return api_bad(
+				e, where, "every device has '%s' already", v[i].name);
+		if (*file == '/' ? !str_starts(file, "/proc/") || !api_path_is_safe(file)
+				 : !api_attribute_is_safe(file))
+			return api_bad(e, where,
+				"'file' must be below the device's folder or /proc/");
+		r = check_braces(NULL, file, where, e);
+		if (r == 0 && v[i].regexp)
+			r = check_variable_regexp(v[i].regexp, where, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int check_cdi_devices(
+	const struct api_class_spec *s, const char *path, struct err *e)
+{
+	const char *const *names = s->cdi_devices.items;
+	char where[FIELD_PATH_MAX];
+	int r = 0;
+
+	api_where(where, "%s.cdiDevices", path);
+	if (s->cdi_devices.n > API_CDI_DEVICES_MAX)
+		return api_bad(e, where, "more than %d", API_CDI_DEVICES_MAX);
+	if (s->cdi_devices.n && !s->cdi)
+		return api_bad(e, where, "needs 'cdi'");
+	for (size_t i = 0; i < s->cdi_devices.n && r == 0; i++)
+		r = check_braces(s, names[i], where, e);
+	return r;
+}
+
 static int check_device_nodes(
 	const struct api_class_spec *s, const char *path, struct err *e)
 {
@@ -218,6 +382,11 @@ static int check_device_nodes(
 				"exactly one of 'subsystem' and 'path' must be given");
 		if (d->path && !api_path_is_safe(d->path))
 			return api_bad(e, where, "'path' must be absolute, without '..'");
+		if (d->path && (d->name || d->function >= 0))
+			return api_bad(
+				e, where, "'name' and 'function' go with 'subsystem'");
+		if (d->path && check_braces(s, d->path, where, e) < 0)
+			return -EINVAL;
 		if (!*d->permissions)
 			return api_bad(e, where, "'permissions' must not be empty");
 		if (d->subsystem && (strchr(d->subsystem, '/') || *d->subsystem == '.'))
@@ -262,6 +431,12 @@ int api_class_check(const struct api_class_spec *s, const char *path, struct err
 		return r;
 	api_where(where, "%s.resourceName", path);
 	r = check_resource(s->resource_name, where, e);
+	if (r == 0)
+		r = check_variables(s, path, e);
+	if (r == 0)
+		r = check_braces(s, s->resource_name, where, e);
+	if (r == 0)
+		r = check_cdi_devices(s, path, e);
 	if (r == 0)
 		r = check_device_nodes(s, path, e);
 	if (r == 0)

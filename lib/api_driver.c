@@ -93,6 +93,32 @@ const struct field api_selector_fields[] = {
 
 const struct field api_driver_device_fields[] = { DEVICE_FIELDS, { 0 } };
 
+#define ATTRIBUTE(m) .off = offsetof(struct api_attribute, m)
+static const struct field attribute_fields[] = {
+	{ .name = "name",
+		.type = FIELD_STR,
+		.flags = FIELD_KEY,
+		ATTRIBUTE(name),
+		.min = 1,
+		.max = 255,
+		.doc = "File below the device's folder in sysfs; '*' stands for any part of a name, and "
+		       "'../' in front for the device above. A link counts by its target's name." },
+	{ .name = "value",
+		.type = FIELD_STR,
+		ATTRIBUTE(value),
+		.max = 255,
+		.doc = "What its first line must be." },
+	{ .name = "regexp",
+		.type = FIELD_STR,
+		ATTRIBUTE(regexp),
+		.min = 1,
+		.max = 255,
+		.doc = "Or a POSIX extended regular expression that its first line must match." },
+	{ 0 }
+};
+
+static const char *const function_names[] = { "Any", "Physical", "Virtual", NULL };
+
 const struct field api_device_match_fields[] = { DEVICE_FIELDS,
 	{ .name = "driver",
 		.type = FIELD_STR,
@@ -106,6 +132,19 @@ const struct field api_device_match_fields[] = { DEVICE_FIELDS,
 		.min = 1,
 		.max = 64,
 		.doc = "Subsystem of the device; any when absent." },
+	{ .name = "function",
+		.type = FIELD_ENUM,
+		MATCH(function),
+		.names = function_names,
+		.def = API_FUNCTION_ANY,
+		.doc = "Of SR-IOV: Physical functions only, Virtual ones only, or Any, which is the default." },
+	{ .name = "attributes",
+		.type = FIELD_LIST,
+		MATCH(attributes),
+		.max = 16,
+		.sub = attribute_fields,
+		.size = sizeof(struct api_attribute),
+		.doc = "Files of the device in sysfs that must all be as said." },
 	{ 0 } };
 
 #define HOST(m) .off = IN_OUTER(struct api_source, host, m)

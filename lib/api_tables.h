@@ -17,6 +17,8 @@ enum {
 	API_LABEL_NAME_MAX = 317, /* prefix, '/', name */
 	API_PATH_MAX = 4095,
 	API_INLINE_MAX = 256 << 10, /* bytes of all inline files together */
+	API_CDI_DEVICES_MAX = 16,
+	API_PARENTS_MAX = 4, /* "../" in front of an attribute's name */
 };
 
 extern const struct field api_selector_fields[];
@@ -40,5 +42,9 @@ int api_devices_check(const struct list *devices, const char *path, struct err *
 bool api_path_is_safe(const char *path);
 /* The same for a relative one, which must not be empty. */
 bool api_relative_is_safe(const char *path);
+/* The same, with up to API_PARENTS_MAX times "../" in front: a file in sysfs. */
+bool api_attribute_is_safe(const char *path);
+/* Compiles, and asks for no gigabytes. */
+int api_regexp_check(const char *text, const char *path, struct err *e);
 /* Lower-case letters, digits, '-' and '.', as the API server asks of names: safe as a file name. */
 bool api_name_is_valid(const char *name);
