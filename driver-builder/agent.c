@@ -16,6 +16,7 @@
 #define POLL_US (30 * USEC_PER_SEC)
 #define SETTLE_LOOK_US (500 * USEC_PER_MSEC)
 #define EVENT_DELAY_US (1 * USEC_PER_SEC)
+#define AHEAD_US (7 * 24 * 3600 * USEC_PER_SEC)
 
 enum { ARENA_MAX = 64 << 20 };
 
@@ -168,14 +169,24 @@ static int say_status(
 	return MIN(r, 0);
 }
 
-static bool is_installed(const char *kernel, void *user)
+struct present {
+	const struct kernels *kernels;
+	uint64_t now_us;
+};
+
+/* What was built ahead (`build --driver`) may wait a while for its kernel. */
+static bool is_present(const struct record *rec, void *user)
 {
-	return kernels_find(user, kernel) != NULL;
+	const struct present *p = user;
+
+	return kernels_find(p->kernels, rec->kernel) != NULL ||
+	       rec->at_us + AHEAD_US > p->now_us;
 }
 
 /* What nobody needs any more leaves the disk; once at each start is enough for now. */
 static void clean(struct agent *a, struct seen *s)
 {
+	struct present present = { &s->kernels, loop_wall(a->loop) };
 	struct list keys;
 	struct err e = { 0 };
 	size_t removed = 0;
@@ -183,7 +194,7 @@ static void clean(struct agent *a, struct seen *s)
 	if (a->is_cleaned)
 		return;
 	a->is_cleaned = true;
-	records_prune(a->memory.records, is_installed, &s->kernels);
+	records_prune(a->memory.records, is_present, &present);
 	/* No keys means lost records, not a store that nobody needs. */
 	if (records_keys(a->memory.records, a->arena, &keys) < 0 || keys.n == 0)
 		return;

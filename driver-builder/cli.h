@@ -44,6 +44,13 @@ int cli_fail(const struct cli *c, const struct err *e);
 /* Prints @j as JSON, or @text for people. */
 int cli_print(const struct cli *c, const struct json *j, const char *text);
 
+/* The outcome of a build, for people or as JSON; gives the exit status. */
+struct build_result;
+int cli_print_build(const struct cli *c, const struct build_result *res);
+/* `build --driver`: from the manifest's word, recorded as the agent records it. */
+int cli_build_driver(
+	struct cli *c, const char *driver, const char *kernel, const char *manifests);
+
 int cli_run(struct cli *c, int argc, char **argv);
 int cli_build(struct cli *c, int argc, char **argv);
 int cli_verify(struct cli *c, int argc, char **argv);

@@ -90,7 +90,7 @@ static struct json *result_json(const struct build_result *res)
 	return TAKE(j);
 }
 
-static int print_result(const struct cli *c, const struct build_result *res)
+int cli_print_build(const struct cli *c, const struct build_result *res)
 {
 	CLEANUP(json_freep) struct json *j = result_json(res);
 	struct buf b CLEANUP(buf_done);
@@ -121,11 +121,16 @@ int cli_build(struct cli *c, int argc, char **argv)
 {
 	struct kernels ks CLEANUP(kernels_donep) = { NULL, 0 };
 	const char *source = NULL, *kernel = NULL, *out = NULL, *name = "command-line";
+	const char *driver = NULL, *manifests = ENV_MANIFESTS;
 	const struct cli_option own[] = {
 		{ "source", "DIR", &source, "the driver's source tree" },
 		{ "kernel", "RELEASE", &kernel, "as in /lib/modules" },
 		{ "out", "DIR", &out, "copy the modules there too" },
 		{ "name", "NAME", &name, "the driver's name in the artifact" },
+		{ "driver", "NAME", &driver,
+			"instead of --source: a wanted driver, as the agent would, recorded for it" },
+		{ "manifests", "DIR", &manifests,
+			"AcceleratorDriver files (" ENV_MANIFESTS ")" },
 		{ NULL },
 	};
 	static struct build_result res; /* large */
@@ -137,8 +142,16 @@ int cli_build(struct cli *c, int argc, char **argv)
 
 	if (!cli_parse(c, cli_find("build"), own, argc, argv, 0, 0))
 		return cli_early(c);
-	if (!need("build", "source", source) || !need("build", "kernel", kernel))
+	if (!need("build", driver ? "driver" : "source", driver ? driver : source) ||
+		!need("build", "kernel", kernel))
 		return CLI_USAGE;
+	if (driver && (source || out)) {
+		(void)fprintf(stderr, "farrier-driver-builder build: --driver goes with "
+				      "neither --source nor --out\n");
+		return CLI_USAGE;
+	}
+	if (driver)
+		return cli_build_driver(c, driver, kernel, manifests);
 	if (!realpath(source, real)) {
 		(void)err_reason(&e, -errno, REASON_SOURCE_MISSING, "'%s': %s", source,
 			strerror(errno));
@@ -159,7 +172,7 @@ int cli_build(struct cli *c, int argc, char **argv)
 	r = build_run(&q, &res, &e);
 	if (r == 0 && out && copy_out(&c->env, res.key, out, &e) < 0)
 		return cli_fail(c, &e);
-	return print_result(c, &res);
+	return cli_print_build(c, &res);
 }
 
 static struct json *report_json(

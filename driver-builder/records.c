@@ -265,15 +265,15 @@ bool records_is_current(const struct record *rec, const struct print *now)
 	       agrees(rec->print.headers, now->headers);
 }
 
-void records_prune(
-	struct records *r, bool (*is_wanted)(const char *kernel, void *user), void *user)
+void records_prune(struct records *r,
+	bool (*is_wanted)(const struct record *rec, void *user), void *user)
 {
 	const char *name;
 	size_t it = 0;
 	void *value;
 
 	while (map_next(r->records, &it, &name, &value))
-		if (!is_wanted(((struct record *)value)->kernel, user))
+		if (!is_wanted(value, user))
 			(void)map_del(r->records, name);
 }
 

@@ -51,9 +51,9 @@ int records_set(struct records *r, const struct record *rec) _must_check_;
 /* True when @rec speaks of what is there now. A part that cannot be seen any more (source or headers
  * gone from the host) does not contradict it: the artifact is on the disk. */
 bool records_is_current(const struct record *rec, const struct print *now);
-/* Forgets kernels for which @is_wanted says no. */
-void records_prune(
-	struct records *r, bool (*is_wanted)(const char *kernel, void *user), void *user);
+/* Forgets those for which @is_wanted says no. */
+void records_prune(struct records *r,
+	bool (*is_wanted)(const struct record *rec, void *user), void *user);
 
 const struct note *records_note(const struct records *r, const char *driver);
 int records_set_note(struct records *r, const struct note *n) _must_check_;

@@ -40,9 +40,9 @@ static struct record make(const char *driver, const char *kernel, const char *ke
 	return r;
 }
 
-static bool is_new(const char *kernel, void *user)
+static bool is_new(const struct record *rec, void *user)
 {
-	return streq(kernel, "6.1.0-56");
+	return streq(rec->kernel, "6.1.0-56");
 }
 
 static void test_round_trip(void **state)
