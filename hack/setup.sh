@@ -22,7 +22,8 @@ esac
 . /etc/os-release
 [ "${ID:-}:${VERSION_ID:-}" = debian:12 ] || echo "setup: made for Debian 12, this is ${PRETTY_NAME:-?}" >&2
 missing() { # missing PACKAGE...: those that are not installed
-	dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^installed //p' |
+	# dpkg-query fails when it has never heard of one, as on a machine without package lists.
+	{ dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true; } | sed -n 's/^installed //p' |
 		sort -u | comm -13 - <(printf '%s\n' "$@" | sort -u)
 }
 install() { # install PACKAGE...
