@@ -17,7 +17,7 @@ struct signature_info {
 };
 
 /* Names are looked at so far and no further, so that no file costs more than its size. */
-enum { MODVERSION_SIZE = 64, NAME_SEEN_MAX = 4096 };
+enum { MODVERSION_SIZE = 64, SIGNATURE_PKCS7 = 2, NAME_SEEN_MAX = 4096 };
 
 struct reader {
 	const uint8_t *p;
@@ -390,38 +390,48 @@ static int read_symbols(const struct reader *r, struct elf *out)
 /* ---- signature ---- */
 
 /* Takes the signature off, as the kernel does before it looks at the ELF. */
-static int read_signature(struct reader *r, struct elf *out)
+int elf_split_signature(const void *data, size_t len, size_t *ret_len,
+	struct elf_signature *ret, struct err *e)
 {
 	const size_t magic = sizeof(signature_magic) - 1;
+	const uint8_t *p = data;
 	struct signature_info info;
 	uint64_t sig;
 	size_t left;
 
-	if (r->len < magic || memcmp(r->p + r->len - magic, signature_magic, magic) != 0)
+	*ret_len = len;
+	if (len < magic || memcmp(p + len - magic, signature_magic, magic) != 0)
 		return 0;
-	left = r->len - magic;
+	left = len - magic;
 	if (left < sizeof(info))
-		return invalid(r->e, "truncated signature");
-	memcpy(&info, r->p + left - sizeof(info), sizeof(info));
+		return invalid(e, "truncated signature");
+	memcpy(&info, p + left - sizeof(info), sizeof(info));
 	left -= sizeof(info);
 	sig = (uint64_t)info.sig_len[0] << 24 | (uint64_t)info.sig_len[1] << 16 |
 	      (uint64_t)info.sig_len[2] << 8 | info.sig_len[3];
-	sig += (uint64_t)info.signer_len + info.key_id_len;
-	if (sig > left)
-		return invalid(r->e, "the signature is longer than the file");
-	out->is_signed = true;
-	r->len = left - sig;
-	return 0;
+	if (sig >= left)
+		return invalid(e, "the signature is longer than the file");
+	*ret = (struct elf_signature){
+		.data = p + left - sig,
+		.len = sig,
+		/* Everything else has to be zero: mod_check_sig(). */
+		.is_pkcs7 = info.id_type == SIGNATURE_PKCS7 && !info.algo && !info.hash &&
+			    !info.signer_len && !info.key_id_len && !info.pad[0] &&
+			    !info.pad[1] && !info.pad[2],
+	};
+	*ret_len = left - sig;
+	return 1;
 }
 
 int elf_parse(const void *data, size_t len, struct elf *ret, struct err *e)
 {
-	struct reader rd = { .p = data, .len = len, .e = e };
+	struct reader rd = { .p = data, .e = e };
 	Elf64_Shdr *table = NULL;
-	struct elf out = { 0 };
-	int r = read_signature(&rd, &out);
+	struct elf out = { .bytes = data };
+	int r = elf_split_signature(data, len, &rd.len, &out.signature, e);
 
-	if (r == 0)
+	out.is_signed = r > 0;
+	if (r >= 0)
 		r = open_sections(&rd, &out, &table);
 	out.elf_len = rd.len;
 	if (r == 0 && !find_section(&rd, ".gnu.linkonce.this_module"))

@@ -14,14 +14,23 @@ struct elf_symbol {
 	bool has_crc, is_weak;
 };
 
+/* What lies behind the ELF of a signed module. */
+struct elf_signature {
+	const void *data; /* PKCS#7, for signature_parse() */
+	size_t len;
+	bool is_pkcs7; /* of the only type that kernels still check */
+};
+
 /* Strings are borrowed from the bytes that were parsed, which must live as long. */
 struct elf {
 	uint16_t machine; /* EM_X86_64, EM_AARCH64, … */
 	bool is_64;
 	bool has_versions; /* __versions or its extended form is there */
 	bool has_ext_versions; /* __version_ext_names/_crcs (6.14 and later) */
-	bool is_signed; /* "~Module signature appended~" behind the ELF */
+	const void *bytes; /* what was parsed */
 	size_t elf_len; /* without the signature */
+	bool is_signed; /* "~Module signature appended~" behind the ELF */
+	struct elf_signature signature;
 	const char *name, *vermagic, *srcversion, *version,
 		*depends; /* NULL when absent */
 	struct list
@@ -38,6 +47,10 @@ struct elf {
 /* A relocatable ELF with .modinfo and .gnu.linkonce.this_module; else -ENOEXEC. -ENOMEM. */
 int elf_parse(const void *data, size_t len, struct elf *ret, struct err *e) _must_check_;
 void elf_done(struct elf *elf);
+/* Only the signature: *ret_len is the length of the signed bytes in front. 1 signed, 0 not,
+ * -ENOEXEC (REASON_MODULE_INVALID). */
+int elf_split_signature(const void *data, size_t len, size_t *ret_len,
+	struct elf_signature *ret, struct err *e) _must_check_;
 const char *elf_modinfo(const struct elf *elf, const char *key); /* first; NULL */
 
 /* Reads a module from disk; .xz, .gz, .zst are unpacked (libarchive), capped at ELF_BYTES_MAX.
