@@ -82,6 +82,7 @@ static int add_upgrade(struct json *spec, const struct view_upgrade *up)
 	if (json_set_str(j, "state", api_upgrade_state_names[up->state]) < 0 ||
 		json_set_int(j, "since", up->since) < 0 ||
 		json_set_str(j, "target", up->target) < 0 ||
+		(up->boot && json_set_str(j, "bootID", up->boot) < 0) ||
 		(*up->reason && json_set_str(j, "reason", up->reason) < 0) ||
 		(*up->message && json_set_str(j, "message", up->message) < 0)) {
 		json_free(j);

@@ -9,6 +9,7 @@ static void intent_done(struct fleet *f, struct view_intent *it)
 	intern_put(f->in, it->upgrade.target);
 	intern_put(f->in, it->upgrade.reason);
 	intern_put(f->in, it->upgrade.message);
+	intern_put(f->in, it->upgrade.boot);
 	for (size_t i = 0; i < it->assigns.n; i++)
 		intern_put(f->in, assigns[i].name);
 	free(assigns);
@@ -37,6 +38,11 @@ static int intent_init(struct fleet *f, struct view_intent *it,
 		.reason = intern_get(f->in, up->reason),
 		.message = intern_get(f->in, up->message),
 	};
+	if (up->boot) {
+		it->upgrade.boot = intern_get(f->in, up->boot);
+		if (!it->upgrade.boot)
+			return -ENOMEM;
+	}
 	return it->upgrade.target && it->upgrade.reason && it->upgrade.message ? 0
 									       : -ENOMEM;
 }

@@ -57,6 +57,8 @@ static uint64_t hash_upgrade(const struct view_upgrade *up)
 	jhash_member(&h, "state", jhash_str(api_upgrade_state_names[up->state]));
 	jhash_member(&h, "since", jhash_int(up->since));
 	jhash_member(&h, "target", jhash_str(up->target));
+	if (up->boot)
+		jhash_member(&h, "bootID", jhash_str(up->boot));
 	if (*up->reason)
 		jhash_member(&h, "reason", jhash_str(up->reason));
 	if (*up->message)
@@ -199,6 +201,11 @@ static bool keep(struct arena *a, struct plan_node *p)
 	p->upgrade.target = arena_strdup(a, p->upgrade.target);
 	p->upgrade.reason = arena_strdup(a, p->upgrade.reason);
 	p->upgrade.message = arena_strdup(a, p->upgrade.message);
+	if (p->upgrade.boot) {
+		p->upgrade.boot = arena_strdup(a, p->upgrade.boot);
+		if (!p->upgrade.boot)
+			return false;
+	}
 	if (!copy || !p->name || !p->upgrade.target || !p->upgrade.reason ||
 		!p->upgrade.message)
 		return false;

@@ -24,6 +24,7 @@ static void put_upgrade(struct intern *in, struct view_upgrade *up)
 		intern_put(in, up->target);
 		intern_put(in, up->reason);
 		intern_put(in, up->message);
+		intern_put(in, up->boot);
 	}
 	*up = (struct view_upgrade){ .target = "", .reason = "", .message = "" };
 }
@@ -58,6 +59,8 @@ void project_clear_acc(struct intern *in, struct view_node *n)
 		intern_put(in, VIEW_AT(struct view_count, n->before, i)->name);
 	project_done(&n->before);
 	put_upgrade(in, &n->upgrade);
+	intern_put(in, n->boot_id);
+	n->boot_id = NULL;
 	n->has_acc = n->is_known = false;
 	n->acc_version = n->spec_hash = 0;
 	project_uid(n->acc_uid, NULL);
@@ -168,7 +171,21 @@ static int read_upgrade(struct intern *in, const struct json *j, struct view_nod
 	up->target = intern_get(in, json_get_str(j, "target"));
 	up->reason = intern_get(in, json_get_str(j, "reason"));
 	up->message = intern_get(in, json_get_str(j, "message"));
+	if (json_get_str(j, "bootID")) {
+		up->boot = intern_get(in, json_get_str(j, "bootID"));
+		if (!up->boot)
+			return -ENOMEM;
+	}
 	return up->target && up->reason && up->message ? 0 : -ENOMEM;
+}
+
+/* Nodes differ in it: only those that need it are worth the memory. */
+static int read_boot(struct intern *in, const struct json *status, struct view_node *n)
+{
+	if (n->upgrade.state == API_UPGRADE_NONE || n->upgrade.state >= API_UPGRADE_DONE)
+		return 0;
+	n->boot_id = intern_get(in, json_get_str(status, "bootID"));
+	return n->boot_id ? 0 : -ENOMEM;
 }
 
 static int read_states(struct intern *in, const struct json *drivers, struct view_node *n)
@@ -325,6 +342,8 @@ static int read_acc(struct intern *in, const struct json *obj, struct view_node 
 		r = read_before(in, project_text(notes, VIEW_BEFORE), n);
 	if (r >= 0)
 		r = read_upgrade(in, json_get(spec, "upgrade"), n);
+	if (r >= 0)
+		r = read_boot(in, status, n);
 	if (r >= 0)
 		r = read_states(in, json_get(status, "drivers"), n);
 	if (r >= 0)

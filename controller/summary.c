@@ -212,8 +212,6 @@ static void say_ready(struct saying *s, struct plan_driver *d, const char *count
 
 static void say_stalled(struct saying *s, struct plan_driver *d)
 {
-	const struct api_driver_spec *spec = &d->driver->d.spec;
-
 	if (d->driver->invalid)
 		say(s, "Stalled", true, reason_name(REASON_MANIFEST_INVALID),
 			d->driver->invalid);
@@ -224,9 +222,6 @@ static void say_stalled(struct saying *s, struct plan_driver *d)
 				"driver to go on",
 				PLAN_BREAKER, d->stop_reason,
 				view_str(d->first_failed))));
-	else if (d->waiting > 0 && spec->upgrade_policy.reboot_required)
-		say(s, "Stalled", true, WAVE_REBOOT,
-			"rebootRequired is not supported by this version");
 	else if (d->desired > 0 && d->failed > 0 && d->failed + d->ready == d->desired)
 		say(s, "Stalled", true, "NodesFailed",
 			view_str(arena_fmt(s->a, "node '%s': %s",
@@ -249,9 +244,6 @@ static void say_degraded(struct saying *s, struct plan_driver *d)
 		say(s, "Degraded", true, *k->reason ? k->reason : "BuildFailed",
 			view_str(arena_fmt(s->a, "no module for kernel %s: %s",
 				k->release, k->reason)));
-	else if (d->driver->d.spec.upgrade_policy.reboot_required)
-		say(s, "Degraded", true, WAVE_REBOOT,
-			"rebootRequired is not supported by this version");
 	else
 		say(s, "Degraded", false, "AsExpected", "");
 }

@@ -54,6 +54,7 @@ struct view_upgrade {
 	int state; /* enum api_upgrade_state; NONE: no record */
 	int64_t since;
 	const char *target, *reason, *message; /* never NULL */
+	const char *boot; /* of REBOOT: the boot to end; NULL: none */
 };
 
 struct view_pod {
@@ -111,6 +112,7 @@ struct view_node {
 	struct list devices; /* struct view_class_devices */
 	struct list before; /* struct view_count: allocatable before the upgrade */
 	struct view_upgrade upgrade; /* as stored */
+	const char *boot_id; /* only while an upgrade is on its way, else NULL */
 
 	/* A write of the spec is under way, or its outcome is not known. Until that is settled the
 	 * node's upgrade takes no step and counts as this. NULL: none. */

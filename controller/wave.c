@@ -16,6 +16,7 @@ void step_enter(struct step *s, int state, const char *reason, const char *messa
 	s->up->since = s->w->now;
 	s->up->reason = reason;
 	s->up->message = message;
+	s->up->boot = state == API_UPGRADE_REBOOT ? s->v->boot_id : NULL;
 }
 
 void step_wake(struct wave *w, int64_t at)
@@ -192,7 +193,7 @@ static bool retarget(struct step *s)
 	if (!streq(joined, s->up->target)) {
 		s->up->target = joined;
 		if (wave_may_replace(s->up->state)) {
-			step_enter(s, API_UPGRADE_REPLACE, "", "");
+			step_enter(s, step_work(s), "", "");
 			return true;
 		}
 	}
@@ -210,6 +211,8 @@ static bool hold_offline(struct step *s)
 
 	if (!wave_is_active(s->up->state))
 		return false;
+	if (s->up->state == API_UPGRADE_REBOOT && !s->v->is_deleting)
+		return false; /* away because we sent it away: its clock runs */
 	if (!s->v->is_ready || s->v->is_deleting) {
 		step_show(s, offline, "");
 		return true;
@@ -229,6 +232,7 @@ static int (*const steps[API_UPGRADE_STATES_])(struct step *s) = {
 	[API_UPGRADE_POD_DELETION] = step_pods,
 	[API_UPGRADE_DRAIN] = step_pods,
 	[API_UPGRADE_REPLACE] = step_replace,
+	[API_UPGRADE_REBOOT] = step_reboot,
 	[API_UPGRADE_VALIDATION] = step_validation,
 	[API_UPGRADE_UNCORDON] = at_uncordon,
 	[API_UPGRADE_DONE] = at_rest,

@@ -34,7 +34,7 @@ struct wave {
 #define WAVE_SKIPPED "Skipped"
 #define WAVE_BUDGET "WaitingForBudget"
 #define WAVE_BUILD "WaitingForBuild"
-#define WAVE_REBOOT "RebootRequiredUnsupported"
+#define WAVE_REBOOTING "Rebooting"
 #define WAVE_BLOCKED_POD "PodNotEvictable"
 
 /* Takes the steps; @w->nodes[].assigns are filled by the caller, the rest is filled here. -ENOMEM. */

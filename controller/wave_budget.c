@@ -41,6 +41,8 @@ static void count_node(struct wave *w, struct wave_node *n)
 {
 	const struct view_node *v = n->node;
 	const struct view_upgrade *up = wave_effective(v);
+	/* One that we sent away counts until it is back or given up. */
+	bool is_up = v->is_ready || up->state == API_UPGRADE_REBOOT;
 
 	for (size_t i = 0; i < n->assigns.n; i++) {
 		const struct view_assign *s = VIEW_AT(struct view_assign, n->assigns, i);
@@ -49,16 +51,16 @@ static void count_node(struct wave *w, struct wave_node *n)
 
 		if (!d)
 			continue;
-		if (v->is_ready)
+		if (is_up)
 			d->online++;
 		if (up->state == API_UPGRADE_FAILED &&
 			wave_targets(up->target, s->name, d->driver->d.meta.generation))
 			add_signature(d, up->reason);
 	}
 	/* Also one that has ended and is not free yet, or whose end is not stored yet. */
-	if (v->is_ready && (wave_is_active(up->state) || v->is_cordoned ||
-				   (wave_is_active(v->upgrade.state) &&
-					   v->upgrade.state != API_UPGRADE_UNCORDON)))
+	if (is_up && (wave_is_active(up->state) || v->is_cordoned ||
+			     (wave_is_active(v->upgrade.state) &&
+				     v->upgrade.state != API_UPGRADE_UNCORDON)))
 		count_busy(w, n, up);
 }
 

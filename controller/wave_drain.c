@@ -23,7 +23,7 @@ static void next_pod_state(struct step *s)
 
 	while (state != API_UPGRADE_REPLACE && !wave_wants_state(&s->policies, state))
 		state = next[state];
-	step_enter(s, state, "", "");
+	step_enter(s, state == API_UPGRADE_REPLACE ? step_work(s) : state, "", "");
 }
 
 static void pods_too_late(struct step *s, const struct wave_verdict *v)

@@ -34,7 +34,11 @@ const char *step_text(
 bool step_is_settled(const struct view_driver_state *st);
 bool step_all_loaded(struct step *s);
 
+/* How the agent is to bring the target about: REPLACE or REBOOT. */
+int step_work(struct step *s);
+
 /* The states. */
 int step_pods(struct step *s) _must_check_; /* WAIT_FOR_JOBS, POD_DELETION, DRAIN */
 int step_replace(struct step *s) _must_check_;
+int step_reboot(struct step *s) _must_check_;
 int step_validation(struct step *s) _must_check_;

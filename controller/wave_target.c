@@ -69,8 +69,6 @@ const char *wave_held(const struct plan_driver *d)
 		return WAVE_PAUSED;
 	if (d->is_stopped)
 		return reason_name(REASON_ROLLOUT_STOPPED);
-	if (spec->upgrade_policy.reboot_required)
-		return WAVE_REBOOT;
 	if (spec->upgrade_policy.present && !spec->upgrade_policy.auto_upgrade)
 		return WAVE_MANUAL;
 	return NULL;

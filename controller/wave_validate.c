@@ -3,7 +3,10 @@
 #include "assign.h"
 #include "wave_step.h"
 
-enum { DEFAULT_VALIDATION_S = 600 };
+enum {
+	DEFAULT_VALIDATION_S = 600,
+	REBOOT_LIMIT_S = 1800, /* at least: large servers take their time */
+};
 
 static int64_t validation_limit(const struct step *s)
 {
@@ -48,8 +51,50 @@ static void validation_too_late(struct step *s)
 			"the driver was not loaded, bound and advertised in time");
 }
 
+int step_work(struct step *s)
+{
+	for (size_t i = 0; i < s->n->assigns.n; i++) {
+		struct plan_driver *d = wave_driver(s->w, s->n, i);
+		const struct view_driver_state *st = d ? wave_current(s->v, d) : NULL;
+
+		if (d && d->driver->has_spec &&
+			d->driver->d.spec.upgrade_policy.reboot_required &&
+			wave_targets(s->up->target, d->driver->name, 0) &&
+			!(st && step_is_settled(st)))
+			return API_UPGRADE_REBOOT;
+	}
+	return API_UPGRADE_REPLACE;
+}
+
+/* The boot that the record names has to end. What another boot says is of after it. */
+int step_reboot(struct step *s)
+{
+	int64_t limit = MAX(validation_limit(s), (int64_t)REBOOT_LIMIT_S);
+
+	if (str_empty(s->up->boot)) {
+		s->up->boot = str_empty(s->v->boot_id) ? NULL : s->v->boot_id;
+	} else if (s->v->is_ready && !str_empty(s->v->boot_id) &&
+		   !streq(s->v->boot_id, s->up->boot)) {
+		step_enter(s, API_UPGRADE_VALIDATION, "", "");
+		return 0;
+	}
+	if (!step_is_late(s, limit))
+		step_show(s, s->v->is_ready ? "" : WAVE_REBOOTING, "");
+	else if (s->v->is_ready)
+		step_fail(s, reason_name(REASON_TIMEOUT),
+			"the node did not reboot in time; its agent says why");
+	else
+		step_fail(s, reason_name(REASON_NODE_OFFLINE),
+			"the node did not come back from its reboot in time");
+	return 0;
+}
+
 int step_replace(struct step *s)
 {
+	if (step_work(s) == API_UPGRADE_REBOOT) {
+		step_enter(s, API_UPGRADE_REBOOT, "", "");
+		return 0;
+	}
 	for (size_t i = 0; i < s->n->assigns.n; i++) {
 		struct plan_driver *d = wave_driver(s->w, s->n, i);
 		const struct view_driver_state *st;

@@ -8,6 +8,7 @@
 #include "metrics.h"
 #include "notify.h"
 #include "observe.h"
+#include "reboot.h"
 #include "work.h"
 
 struct agent {
@@ -20,6 +21,7 @@ struct agent {
 	struct json *node; /* cluster: the last good AcceleratorNode */
 	struct err node_error; /* why the newest one could not be used; code 0: it can */
 	struct notify *notify;
+	struct reboot *reboot;
 	struct metrics *metrics;
 	struct metrics_server *server;
 	struct loop_source *timer, *watch; /* next look; inotify */

@@ -204,6 +204,32 @@ static void clean(struct agent *a, struct seen *s)
 		log_event(LOG_INFO, "store cleaned", NULL);
 }
 
+/* ---- the reboot inside a wave ------------------------------------------------------------------- */
+
+static void say_reboot(bool is_good, const char *message, void *user)
+{
+	struct agent *a = user;
+
+	log_event(is_good ? LOG_INFO : LOG_WARN,
+		is_good ? "rebooting" : "no reboot, though one is wanted", "why", message,
+		NULL);
+	if (a->cluster)
+		cluster_event(a->cluster, is_good ? "Normal" : "Warning",
+			is_good ? "Rebooting" : "RebootNotDone", message);
+}
+
+static void look_reboot(struct agent *a, const struct seen *s, const struct plan *p)
+{
+	const struct api_node_upgrade *up = &s->desired->upgrade;
+	struct buf held CLEANUP(buf_done);
+
+	buf_init(&held, 64 << 10);
+	/* A step under way (an install, maybe) comes first; it ends with another look. */
+	if (a->work || (reboot_is_wanted(up, s->boot_id) && gate_text(s, p, &held) < 0))
+		return;
+	reboot_look(a->reboot, up, s->boot_id, held.len ? held.data : "");
+}
+
 static uint64_t next_look(
 	const struct agent *a, const struct seen *s, const struct plan *p)
 {
@@ -245,6 +271,7 @@ static int look(struct agent *a, struct err *e)
 		log_error(e, "status not written", NULL);
 	clean(a, &s);
 	act(a, &s, &p);
+	look_reboot(a, &s, &p);
 	agent_look(a, next_look(a, &s, &p));
 	return 0;
 }
@@ -408,6 +435,12 @@ static int start(struct agent *a, struct err *e)
 	r = loop_timer(a->loop, UINT64_MAX, on_timer, a, &a->timer);
 	if (r < 0)
 		return err_errno(e, r, "timer");
+	r = reboot_new(a->loop,
+		&(struct reboot_options){
+			&a->o->env, a->o->reboot_command, say_reboot, a },
+		&a->reboot);
+	if (r < 0)
+		return err_errno(e, r, "reboot");
 	r = notify_new(a->loop, &a->notify, e);
 	if (r == 0)
 		r = start_wanting(a, e);
@@ -448,6 +481,7 @@ void agent_free(struct agent *a)
 	if (!a)
 		return;
 	work_cancel(a->work);
+	reboot_free(a->reboot);
 	build_cancel(a->build);
 	metrics_server_free(a->server);
 	metrics_free(a->metrics);

@@ -14,6 +14,7 @@ struct agent_options {
 	const char *manifests; /* folder, standalone */
 	const char *node_name, *kubeconfig; /* cluster */
 	const char *metrics; /* address or NULL */
+	const char *reboot_command; /* instead of the host's systemctl; NULL: that */
 };
 
 /* Borrows @o for its life. */

@@ -66,7 +66,8 @@ int cli_run(struct cli *c, int argc, char **argv)
 {
 	const char *manifests = ENV_MANIFESTS, *node = getenv("NODE_NAME"),
 		   *kubeconfig = NULL;
-	const char *metrics = NULL, *mode = NULL, *bundle = PLUGIN_BUNDLE, *args = NULL;
+	const char *reboot = NULL, *metrics = NULL, *mode = NULL, *bundle = PLUGIN_BUNDLE,
+		   *args = NULL;
 	bool is_standalone = false;
 	const struct cli_option own[] = {
 		{ "standalone", NULL, &is_standalone,
@@ -77,6 +78,8 @@ int cli_run(struct cli *c, int argc, char **argv)
 		{ "kubeconfig", "FILE", &kubeconfig, "outside a pod" },
 		{ "metrics", "ADDR", &metrics,
 			"serve /metrics at host:port or unix:PATH" },
+		{ "reboot-command", "PROGRAM", &reboot,
+			"reboots when a wave asks for it (the host's systemctl)" },
 		{ "plugin-mode", "MODE", &mode,
 			"HostService: install the device plugin on the host; DaemonSet: remove it there" },
 		{ "plugin-bundle", "DIR", &bundle,
@@ -108,6 +111,7 @@ int cli_run(struct cli *c, int argc, char **argv)
 		.node_name = node,
 		.kubeconfig = kubeconfig,
 		.metrics = metrics,
+		.reboot_command = reboot,
 	};
 	r = run_loop(c, &o, &e);
 	if (r >= 0)

@@ -20,6 +20,7 @@ struct desired {
 	struct list drivers; /* struct api_node_driver */
 	struct list classes; /* struct api_node_class */
 	struct list errors; /* struct desired_error */
+	struct api_node_upgrade upgrade; /* cluster: what the wave wants of this node */
 	const char *node_name, *uid; /* cluster; else "" */
 	int64_t generation;
 };

@@ -280,6 +280,7 @@ enum api_upgrade_state {
 	API_UPGRADE_POD_DELETION,
 	API_UPGRADE_DRAIN,
 	API_UPGRADE_REPLACE, /* the agent may proceed: unload, load */
+	API_UPGRADE_REBOOT, /* the agent reboots the node, if it still runs the boot named */
 	API_UPGRADE_VALIDATION,
 	API_UPGRADE_UNCORDON,
 	API_UPGRADE_DONE,
@@ -293,6 +294,7 @@ struct api_node_upgrade {
 	int64_t since; /* seconds since 1970 when this state was entered */
 	const char *
 		target; /* "<driver>@<generation>[,…]" sorted: what this upgrade is for */
+	const char *boot_id; /* of the boot that API_UPGRADE_REBOOT ends */
 	const char *reason, *message;
 };
 struct api_node_spec {

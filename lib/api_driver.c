@@ -489,7 +489,8 @@ static const struct field upgrade_policy_fields[] = {
 	{ .name = "rebootRequired",
 		.type = FIELD_BOOL,
 		POLICY(reboot_required),
-		.doc = "The agent reboots the drained node inside the wave." },
+		.doc = "The agent reboots the drained node inside the wave instead of replacing "
+		       "the module in place." },
 	{ .name = "rollbackOnFailure",
 		.type = FIELD_BOOL,
 		POLICY(rollback_on_failure),

@@ -26,12 +26,13 @@ struct acc {
 	size_t n_assigns;
 	int state;
 	int64_t since;
-	char target[TEXT], reason[TEXT], message[TEXT], before[TEXT];
+	char target[TEXT], reason[TEXT], message[TEXT], before[TEXT], boot[24];
 	uint64_t hash;
 	/* status */
 	bool is_known;
 	struct view_driver_state states[DRIVERS_MAX];
 	size_t n_states;
+	char boot_id[24];
 };
 
 /* One Node as the server stores it. */
@@ -52,6 +53,8 @@ struct machine {
 	int64_t loaded[DRIVERS_MAX]; /* build that runs; 0: none */
 	int64_t busy_until[DRIVERS_MAX];
 	bool is_broken[DRIVERS_MAX]; /* the load failed */
+	unsigned boots;
+	int64_t back_at; /* it is rebooting until then; 0: it is not */
 };
 
 struct node {
@@ -184,6 +187,7 @@ static void make_policy(struct sim *s, struct api_upgrade_policy *p)
 	p->drain.force = below(s, 2);
 	p->drain.timeout_seconds = 60;
 	p->validation_timeout_seconds = 80;
+	p->reboot_required = below(s, 4) == 0;
 }
 
 static void make_driver(struct sim *s, size_t i)
@@ -246,7 +250,7 @@ static void make_node(struct sim *s, size_t i)
 		(void)snprintf(n->pod_names[p], sizeof(n->pod_names[p]), "p%zu", p);
 	}
 	n->v.name = n->name;
-	n->v.upgrade = (struct view_upgrade){ 0, 0, "", "", "" };
+	n->v.upgrade = (struct view_upgrade){ 0, 0, "", "", "", NULL };
 	s->node_ptrs[i] = &n->v;
 }
 
@@ -296,7 +300,9 @@ static void see_acc(struct sim *s, struct node *n)
 		.target = a->target,
 		.reason = a->reason,
 		.message = a->message,
+		.boot = *a->boot ? a->boot : NULL,
 	};
+	n->v.boot_id = a->boot_id;
 	n->before = (struct view_count){ "farrier.dev/x", *a->before ? 2 : 0 };
 	n->v.before = (struct list){ &n->before, *a->before ? 1 : 0 };
 }
@@ -379,7 +385,9 @@ static void check_budget(
 			for (size_t k = 0; k < p->n_nodes && !out; k++)
 				if (p->nodes[k].node == &n->v)
 					out = &p->nodes[k];
-			if (!n->v.is_ready ||
+			/* one that was sent away counts though it is not there */
+			if ((!n->v.is_ready &&
+				    n->v.upgrade.state != API_UPGRADE_REBOOT) ||
 				!assigned(out ? &out->assigns : &n->v.assigns,
 					s->drivers[d].name))
 				continue;
@@ -429,6 +437,7 @@ static void store(struct sim *s, struct node *n)
 	w->is_known = n->acc.is_known;
 	memcpy(w->states, n->acc.states, sizeof(w->states));
 	w->n_states = n->acc.n_states;
+	memcpy(w->boot_id, n->acc.boot_id, sizeof(w->boot_id));
 	n->acc = *w;
 	n->acc.exists = true;
 }
@@ -484,10 +493,12 @@ static void begin_write(struct sim *s, struct node *n, const struct plan_node *p
 	copy_text(w->reason, p->upgrade.reason);
 	copy_text(w->message, p->upgrade.message);
 	copy_text(w->before, p->before);
+	(void)snprintf(w->boot, sizeof(w->boot), "%s", view_str(p->upgrade.boot));
 	w->hash = p->hash;
 	n->intent.upgrade.target = w->target;
 	n->intent.upgrade.reason = w->reason;
 	n->intent.upgrade.message = w->message;
+	n->intent.upgrade.boot = *w->boot ? w->boot : NULL;
 	n->intent.assigns = (struct list){ w->assigns, w->n_assigns };
 	n->v.intent = &n->intent;
 	n->is_writing = true;
@@ -503,6 +514,7 @@ static void again(struct sim *s, struct node *n, const struct plan_node *p)
 	q.upgrade.target = keep.target;
 	q.upgrade.reason = keep.reason;
 	q.upgrade.message = keep.message;
+	q.upgrade.boot = *keep.boot ? keep.boot : NULL;
 	begin_write(s, n, &q);
 }
 
@@ -675,13 +687,63 @@ static void run_driver(struct sim *s, struct node *n, const struct view_assign *
 	st->bound = 2;
 }
 
+static void run_boot(const struct node *n, char out[24])
+{
+	(void)snprintf(out, 24, "%s-%u", n->name, n->m.boots);
+}
+
+/* What is staged runs after a boot; a load may fail as well as in place. */
+static void boot(struct sim *s, struct node *n)
+{
+	n->m.back_at = 0;
+	n->m.boots++;
+	n->obj.is_ready = true;
+	n->obj.version++;
+	for (size_t i = 0; i < s->n_drivers; i++) {
+		const struct driver *d = &s->drivers[i];
+
+		if (!n->m.loaded[i] || n->m.loaded[i] == build_of(d, n->m.built[i]))
+			continue;
+		n->m.loaded[i] = build_of(d, n->m.built[i]);
+		n->m.is_broken[i] = d->bad_from && n->m.built[i] >= d->bad_from &&
+				    below(s, 100) < d->bad_share;
+	}
+	say(s, "%s: booted", n->name);
+}
+
+/* True while the node is away. */
+static bool reboot(struct sim *s, struct node *n)
+{
+	char now[24];
+
+	if (n->m.back_at) {
+		if (s->now >= n->m.back_at)
+			boot(s, n);
+		return true;
+	}
+	run_boot(n, now);
+	if (n->acc.state != API_UPGRADE_REBOOT || !streq(n->acc.boot, now) ||
+		!n->obj.is_ready || trouble(s, 30))
+		return false;
+	if (holds_device(n) && n->obj.is_unschedulable)
+		broken(s, "'%s' reboots under its pods", n->name);
+	say(s, "%s: reboots", n->name);
+	s->res->reboots++;
+	n->m.back_at = s->now + (int64_t)(1 + below(s, 6)) * TICK_S;
+	n->obj.is_ready = false;
+	n->obj.allocatable = 0;
+	n->obj.version++;
+	return true;
+}
+
 static void run_agent(struct sim *s, struct node *n)
 {
 	bool works = true;
 
-	if (!n->acc.exists || !n->obj.is_ready)
+	if (!n->acc.exists || reboot(s, n) || !n->obj.is_ready)
 		return;
 	n->acc.is_known = true;
+	run_boot(n, n->acc.boot_id);
 	n->acc.n_states = n->acc.n_assigns;
 	for (size_t i = 0; i < n->acc.n_assigns; i++) {
 		run_driver(s, n, &n->acc.assigns[i], &n->acc.states[i]);
@@ -716,7 +778,7 @@ static void touch(struct node *n)
 
 static void upset_node(struct sim *s, struct node *n)
 {
-	if (trouble(s, 4)) {
+	if (trouble(s, 4) && !n->m.back_at) {
 		n->obj.is_ready = !n->obj.is_ready;
 		s->res->offline += !n->obj.is_ready;
 		touch(n);
@@ -777,7 +839,7 @@ static void calm_down(struct sim *s)
 	s->is_calm = true;
 	say(s, "calm");
 	for (size_t i = 0; i < s->n_nodes; i++) {
-		s->nodes[i].obj.is_ready = true;
+		s->nodes[i].obj.is_ready = s->nodes[i].m.back_at == 0;
 		touch(&s->nodes[i]);
 	}
 	for (size_t i = 0; i < s->n_drivers; i++)

@@ -37,18 +37,20 @@ static void test_properties(void **state)
 		sum.conflicts += r.conflicts;
 		sum.offline += r.offline;
 		sum.restarts += r.restarts;
+		sum.reboots += r.reboots;
 		sum.ticks += r.ticks;
 	}
 	print_message("%llu seeds: %u ticks, %u upgrades, %u failures, %u evictions, "
-		      "%u conflicts, %u nodes lost, %u restarts\n",
+		      "%u conflicts, %u nodes lost, %u restarts, %u reboots\n",
 		(unsigned long long)n, sum.ticks, sum.upgrades, sum.failures,
-		sum.evictions, sum.conflicts, sum.offline, sum.restarts);
+		sum.evictions, sum.conflicts, sum.offline, sum.restarts, sum.reboots);
 	if (is_replay)
 		return;
 	/* a simulator in which nothing happens proves nothing */
 	assert_true(sum.upgrades > n / 2);
 	assert_true(sum.failures > n / 10);
 	assert_true(sum.evictions > n / 2);
+	assert_true(sum.reboots > n / 10);
 	assert_true(sum.conflicts > 0 && sum.offline > 0 && sum.restarts > 0);
 }
 

@@ -89,14 +89,16 @@ static const struct plan_node *out(const struct world *w, size_t i)
 
 static void record(struct world *w, size_t i, int state, int64_t since)
 {
-	w->nodes[i].upgrade = (struct view_upgrade){ state, since, "edu@2", "", "" };
+	w->nodes[i].upgrade = (struct view_upgrade){ state, since, "edu@2", "", "",
+		state == API_UPGRADE_REBOOT ? "boot-1" : NULL };
+	w->nodes[i].boot_id = "boot-1";
 }
 
 struct row {
 	const char *name;
 	int stored;
 	int64_t age;
-	bool unschedulable, cordoned, offline, skipped, paused, manual, reboot;
+	bool unschedulable, cordoned, offline, skipped, paused, manual, reboot, rebooted;
 	int driver; /* its state on the node, as (state + 1); 0: UpgradeRequired */
 	const char *reason; /* of the driver's state */
 	/* expected */
@@ -125,11 +127,73 @@ static const struct row rows[] = {
 		.manual = true,
 		.next = API_UPGRADE_REQUIRED,
 		.why = WAVE_MANUAL },
-	{ .name = "a reboot is asked for",
-		.stored = API_UPGRADE_REQUIRED,
+	{ .name = "drained, a reboot is asked for",
+		.stored = API_UPGRADE_DRAIN,
+		.unschedulable = true,
+		.cordoned = true,
 		.reboot = true,
-		.next = API_UPGRADE_REQUIRED,
-		.why = WAVE_REBOOT },
+		.next = API_UPGRADE_REBOOT },
+	{ .name = "a reboot was asked for on the way",
+		.stored = API_UPGRADE_REPLACE,
+		.unschedulable = true,
+		.cordoned = true,
+		.reboot = true,
+		.next = API_UPGRADE_REBOOT },
+	{ .name = "no reboot for what runs already",
+		.stored = API_UPGRADE_REPLACE,
+		.unschedulable = true,
+		.cordoned = true,
+		.reboot = true,
+		.driver = 1 + API_DRIVER_LOADED,
+		.next = API_UPGRADE_VALIDATION },
+	{ .name = "has not rebooted yet",
+		.stored = API_UPGRADE_REBOOT,
+		.unschedulable = true,
+		.cordoned = true,
+		.reboot = true,
+		.next = API_UPGRADE_REBOOT },
+	{ .name = "is away for its reboot",
+		.stored = API_UPGRADE_REBOOT,
+		.offline = true,
+		.unschedulable = true,
+		.cordoned = true,
+		.reboot = true,
+		.next = API_UPGRADE_REBOOT,
+		.why = WAVE_REBOOTING },
+	{ .name = "has rebooted",
+		.stored = API_UPGRADE_REBOOT,
+		.unschedulable = true,
+		.cordoned = true,
+		.reboot = true,
+		.rebooted = true,
+		.driver = 1 + API_DRIVER_PENDING,
+		.next = API_UPGRADE_VALIDATION },
+	{ .name = "has rebooted, the kubelet is not back",
+		.stored = API_UPGRADE_REBOOT,
+		.offline = true,
+		.unschedulable = true,
+		.cordoned = true,
+		.reboot = true,
+		.rebooted = true,
+		.next = API_UPGRADE_REBOOT,
+		.why = WAVE_REBOOTING },
+	{ .name = "does not reboot",
+		.stored = API_UPGRADE_REBOOT,
+		.age = 1800,
+		.unschedulable = true,
+		.cordoned = true,
+		.reboot = true,
+		.next = API_UPGRADE_FAILED,
+		.why = "Timeout" },
+	{ .name = "does not come back",
+		.stored = API_UPGRADE_REBOOT,
+		.age = 1800,
+		.offline = true,
+		.unschedulable = true,
+		.cordoned = true,
+		.reboot = true,
+		.next = API_UPGRADE_FAILED,
+		.why = "NodeOffline" },
 	{ .name = "offline nodes wait",
 		.stored = API_UPGRADE_REQUIRED,
 		.offline = true,
@@ -288,6 +352,8 @@ static void run_row(const struct row *t)
 	w.d.d.spec.paused = t->paused;
 	w.d.d.spec.upgrade_policy.auto_upgrade = !t->manual;
 	w.d.d.spec.upgrade_policy.reboot_required = t->reboot;
+	if (t->rebooted)
+		w.nodes[0].boot_id = "boot-2";
 	if (t->driver)
 		w.states[0].state = t->driver - 1;
 	if (t->reason)
