@@ -298,9 +298,20 @@ struct api_node_upgrade {
 	const char *reason, *message;
 };
 struct api_node_spec {
+/* Who builds a driver for a kernel, for the whole fleet, and what came of it. */
+struct api_node_build {
+	const char *driver;
+	int64_t generation; /* of the AcceleratorDriver */
+	const char *kernel;
+	const char *node; /* that builds and publishes; "": every node builds for itself */
+	int64_t epoch; /* counts the nodes that were asked */
+	int64_t since; /* seconds since 1970 when this one was */
+	const char *key, *digest; /* once it is published: content key, manifest's digest */
+};
 	struct list drivers; /* struct api_node_driver */
 	struct list classes; /* struct api_node_class */
 	struct api_node_upgrade upgrade;
+	struct list builds; /* struct api_node_build: only where the fleet shares */
 };
 
 /* ---- AcceleratorNode.status: written by the agent ---- */
@@ -319,6 +330,8 @@ struct api_node_kernel_driver { /* one driver for one kernel */
 	const char *artifact; /* content key */
 	int64_t build_seconds; /* 0: taken from the store */
 };
+	int64_t generation; /* of the AcceleratorDriver that this entry speaks of */
+	const char *digest; /* of the artifact's manifest in the registry, once we published it */
 struct api_node_kernel {
 	const char *release;
 	bool running, next; /* next: what a reboot would start, as far as the host says */

@@ -83,6 +83,45 @@ static const struct field node_class_fields[] = {
 };
 
 #define UPGRADE(m) .off = offsetof(struct api_node_upgrade, m)
+#define BUILD(m) .off = offsetof(struct api_node_build, m)
+static const struct field node_build_fields[] = {
+	{ .name = "driver",
+		.type = FIELD_STR,
+		.flags = FIELD_REQUIRED,
+		BUILD(driver),
+		.doc = "Name of the AcceleratorDriver." },
+	{ .name = "generation",
+		.type = FIELD_INT,
+		BUILD(generation),
+		.doc = "Generation of the AcceleratorDriver." },
+	{ .name = "kernel",
+		.type = FIELD_STR,
+		.flags = FIELD_REQUIRED,
+		BUILD(kernel),
+		.doc = "Kernel release." },
+	{ .name = "node",
+		.type = FIELD_STR,
+		BUILD(node),
+		.doc = "Node that builds and publishes it; empty: every node builds for itself." },
+	{ .name = "epoch",
+		.type = FIELD_INT,
+		BUILD(epoch),
+		.doc = "Counts the nodes that were asked." },
+	{ .name = "since",
+		.type = FIELD_INT,
+		BUILD(since),
+		.doc = "When this node was asked, in seconds since 1970." },
+	{ .name = "key",
+		.type = FIELD_STR,
+		BUILD(key),
+		.doc = "Key of the artifact, once it is published." },
+	{ .name = "digest",
+		.type = FIELD_STR,
+		BUILD(digest),
+		.doc = "Digest of the artifact's manifest in the registry; no other is taken." },
+	{ 0 }
+};
+
 static const struct field upgrade_fields[] = {
 	{ .name = "state",
 		.type = FIELD_ENUM,
@@ -129,6 +168,13 @@ const struct field api_node_spec_fields[] = {
 		.size = sizeof(struct api_node_class),
 		.doc = "All AcceleratorClasses, for the device plugin." },
 	{ .name = "upgrade",
+	{ .name = "builds",
+		.type = FIELD_LIST,
+		SPEC(builds),
+		.max = 1024,
+		.sub = node_build_fields,
+		.size = sizeof(struct api_node_build),
+		.doc = "Who builds for the fleet, and what was published; empty where nothing is shared." },
 		.type = FIELD_OBJ,
 		SPEC(upgrade),
 		.present_off = offsetof(struct api_node_spec, upgrade.present),
@@ -164,6 +210,14 @@ static const struct field kernel_driver_fields[] = {
 		KDRIVER(build_seconds),
 		.doc = "Time the build took; 0 when it was taken from a store." },
 	{ 0 }
+	{ .name = "generation",
+		.type = FIELD_INT,
+		KDRIVER(generation),
+		.doc = "Generation of the AcceleratorDriver that this entry speaks of." },
+	{ .name = "digest",
+		.type = FIELD_STR,
+		KDRIVER(digest),
+		.doc = "Digest of the artifact's manifest in the registry, once this node published it." },
 };
 
 #define KERNEL(m) .off = offsetof(struct api_node_kernel, m)
