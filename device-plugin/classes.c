@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "attribute.h"
 #include "file.h"
 #include "yaml.h"
 
@@ -384,21 +385,62 @@ static bool has_subsystem(struct inventory *inv, struct device *d, const char *s
 	return false;
 }
 
+static bool ids_match(const struct api_device_match *m, const struct device *d)
+{
+	return m->bus == d->bus && id_matches(m->vendor, d->vendor) &&
+	       id_matches(m->device, d->device) &&
+	       id_matches(m->subvendor, d->subvendor) &&
+	       id_matches(m->subdevice, d->subdevice) &&
+	       (str_empty(m->class_code) || strncasecmp(m->class_code, d->class_code,
+						    strlen(m->class_code)) == 0);
+}
+
+/* A virtual function links to its physical one. */
+static bool function_matches(const struct api_device_match *m,
+	const struct inventory *inv, const struct device *d)
+{
+	char name[64];
+	bool is_virtual;
+
+	if (m->function == API_FUNCTION_ANY || !d->is_present)
+		return true;
+	is_virtual = attribute_read(inv, d, "physfn", name, sizeof(name)) == 0;
+	return is_virtual == (m->function == API_FUNCTION_VIRTUAL);
+}
+
+/* 1, 0 when one says otherwise, -ENOENT when one cannot be read. */
+static int attributes_match(const struct api_device_match *m, const struct inventory *inv,
+	const struct device *d)
+{
+	const struct api_attribute *a = m->attributes.items;
+	int all = 1;
+
+	for (size_t i = 0; i < m->attributes.n; i++) {
+		int r = attribute_matches(inv, d, &a[i]);
+
+		if (r == 0)
+			return 0;
+		if (r < 0)
+			all = r;
+	}
+	return all;
+}
+
 static enum class_match match_one(
 	const struct api_device_match *m, struct inventory *inv, struct device *d)
 {
-	if (m->bus != d->bus || !id_matches(m->vendor, d->vendor) ||
-		!id_matches(m->device, d->device) ||
-		!id_matches(m->subvendor, d->subvendor) ||
-		!id_matches(m->subdevice, d->subdevice))
+	int attributes;
+
+	if (!ids_match(m, d) || !function_matches(m, inv, d))
 		return CLASS_NO;
-	if (!str_empty(m->class_code) &&
-		strncasecmp(m->class_code, d->class_code, strlen(m->class_code)) != 0)
+	attributes = attributes_match(m, inv, d);
+	if (attributes == 0)
 		return CLASS_NO;
 	if (!str_empty(m->driver) && !streq(m->driver, d->driver))
 		return d->driver[0] ? CLASS_OTHER_DRIVER : CLASS_UNBOUND;
-	if (!str_empty(m->subsystem) && !has_subsystem(inv, d, m->subsystem))
-		return d->driver[0] ? CLASS_NO : CLASS_UNBOUND;
+	if (attributes < 0 ||
+		(!str_empty(m->subsystem) && !has_subsystem(inv, d, m->subsystem)))
+		return d->driver[0] ? CLASS_INCOMPLETE : CLASS_UNBOUND;
 	return CLASS_YES;
 }
 

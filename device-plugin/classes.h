@@ -40,6 +40,7 @@ bool classes_have_errors(const struct classes *c);
 
 enum class_match {
 	CLASS_NO,
+	CLASS_INCOMPLETE, /* all but a subsystem or an attribute, which its driver does not show now */
 	CLASS_OTHER_DRIVER, /* all but the driver, and another one is bound */
 	CLASS_UNBOUND, /* all but the driver, and none is bound: it would be */
 	CLASS_YES,

@@ -96,6 +96,8 @@ static void why_not(const struct subject *x, char *out, size_t size)
 		(void)snprintf(out, size,
 			"class '%s' leaves handing it out to another plugin",
 			c->class_->meta.name);
+	else if (c->nameless)
+		(void)snprintf(out, size, "no resource name: %s", c->nameless);
 	else if (!claim_is_healthy(c))
 		(void)snprintf(out, size, "%s: %s", reason_name(c->reason), c->text);
 	else
@@ -106,7 +108,7 @@ static void why_not(const struct subject *x, char *out, size_t size)
 static int set_claim(struct json *o, const struct claim *c)
 {
 	if (json_set_str(o, "class", c->class_->meta.name) < 0 ||
-		json_set_str(o, "resourceName", c->class_->spec.resource_name) < 0 ||
+		json_set_str(o, "resourceName", c->resource ? c->resource : "") < 0 ||
 		json_set_str(o, "health", health_names[c->health]) < 0 ||
 		json_set_str(o, "reason", reason_name(c->reason)) < 0)
 		return -ENOMEM;
@@ -306,8 +308,7 @@ int list_text(const struct snapshot *s, const struct classes *classes, struct bu
 			ids, sizeof(ids), "%s:%s", dash(d->vendor), dash(d->device));
 		(void)buf_fmt(out, "%-14s %-9s %-12s %-4s %-12s %-16s %-24s %-9s ", d->id,
 			ids, dash(d->driver), numa, dash(d->pcie_root),
-			c->class_->meta.name, c->class_->spec.resource_name,
-			health_names[c->health]);
+			c->class_->meta.name, dash(c->resource), health_names[c->health]);
 		for (size_t k = 0; k < c->n_nodes; k++)
 			(void)buf_fmt(out, "%s%s", k ? "," : "", c->nodes[k].path);
 		(void)buf_str(out, c->n_nodes ? "\n" : "-\n");
@@ -337,8 +338,8 @@ static void explain_device(const struct subject *x, struct buf *out)
 	if (why[0])
 		(void)buf_fmt(out, "not allocatable: %s\n", why);
 	else
-		(void)buf_fmt(out, "allocatable as %s by class '%s'\n",
-			c->class_->spec.resource_name, c->class_->meta.name);
+		(void)buf_fmt(out, "allocatable as %s by class '%s'\n", c->resource,
+			c->class_->meta.name);
 	if (c && c->reason != REASON_NONE && *reason_remedy(c->reason))
 		(void)buf_fmt(out, "  remedy: %s\n", reason_remedy(c->reason));
 	if (c && c->rival)

@@ -37,6 +37,7 @@ static void device_free(struct device *d)
 		return;
 	free(d->syspath);
 	free(d->class_name);
+	free(d->resource_name);
 	free(d->nodes);
 	free(d);
 }
@@ -118,6 +119,24 @@ static int read_numa(const char *dir)
 	if (errno || end == line || *end || v < 0 || v > 65535)
 		return -1;
 	return (int)v;
+}
+
+/* What is no PCI device lies on the node of the first above it that knows one. */
+static int read_numa_above(const char *dir)
+{
+	char path[SYS_PATH_MAX];
+	char *slash;
+	int node = -1;
+
+	if (strlen(dir) >= sizeof(path))
+		return -1;
+	memcpy(path, dir, strlen(dir) + 1);
+	while (node < 0 && (slash = strrchr(path, '/')) &&
+		!str_starts(slash, "/devices")) {
+		node = read_numa(path);
+		*slash = '\0';
+	}
+	return node;
 }
 
 /* The last part of the link @dir/@name; "" without one. */
@@ -270,7 +289,8 @@ static int scan_device(const char *id, void *user)
 		d->ino = st.st_ino;
 		read_ids(d, dir);
 	}
-	d->numa_node = known_numa(inv, read_numa(dir));
+	d->numa_node = known_numa(
+		inv, s->bus == API_BUS_PCI ? read_numa(dir) : read_numa_above(dir));
 	read_link(dir, "driver", d->driver, sizeof(d->driver));
 	d->is_present = true;
 	d->seen = inv->scan;
@@ -445,10 +465,16 @@ static int by_subsystem_and_name(const void *a, const void *b)
 	return r ? r : strverscmp(x->name, y->name);
 }
 
+int inventory_dir(
+	const struct inventory *inv, const struct device *d, char *out, size_t size)
+{
+	return path_join(out, size, inv->sysfs, d->syspath, NULL);
+}
+
 int inventory_nodes(struct inventory *inv, struct device *d)
 {
 	struct crawl c = { .inv = inv, .d = d };
-	char dir[SYS_PATH_MAX];
+	char dir[SYS_PATH_MAX], subsystem[32];
 	int r;
 
 	if (d->nodes_seen == inv->scan || !d->is_present)
@@ -459,7 +485,11 @@ int inventory_nodes(struct inventory *inv, struct device *d)
 	d->nodes_seen = inv->scan;
 	if (path_join(dir, sizeof(dir), inv->sysfs, d->syspath, NULL) < 0)
 		return 0;
-	r = crawl(&c, dir, 0);
+	/* USB devices and FPGA ports are nodes themselves. */
+	read_link(dir, "subsystem", subsystem, sizeof(subsystem));
+	r = subsystem[0] ? add_node(&c, dir, d->id, subsystem) : 0;
+	if (r == 0)
+		r = crawl(&c, dir, 0);
 	if (d->n_nodes)
 		qsort(d->nodes, d->n_nodes, sizeof(d->nodes[0]), by_subsystem_and_name);
 	return r;

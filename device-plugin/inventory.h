@@ -35,6 +35,7 @@ struct device {
 	bool is_present; /* false: it was here, and is held */
 	bool is_held; /* advertised: stays known when it is gone */
 	char *class_name; /* the class that claimed it last, NULL */
+	char *resource_name; /* what it was advertised as last, where that can change; NULL */
 
 	ino_t ino; /* of its folder: another one is another device at the same address */
 	uint64_t seen, nodes_seen; /* number of the scan */
@@ -56,7 +57,10 @@ size_t inventory_len(const struct inventory *inv);
 /* Sorted by bus and id. */
 struct device *inventory_at(const struct inventory *inv, size_t i);
 const struct device *inventory_find(const struct inventory *inv, const char *id);
-/* Finds the device nodes of @d's own children, once a scan; sorted by subsystem and name. */
+/* Its folder in sysfs. -ENAMETOOLONG. */
+int inventory_dir(const struct inventory *inv, const struct device *d, char *out,
+	size_t size) _must_check_;
+/* Finds the device nodes of @d and its own children, once a scan; sorted by subsystem and name. */
 int inventory_nodes(struct inventory *inv, struct device *d) _must_check_;
 /* Does the device answer? False when its configuration space reads all ones (it fell off the bus). */
 bool inventory_answers(const struct inventory *inv, const struct device *d);

@@ -168,6 +168,22 @@ static int add_cdi(
 	return d->name ? 0 : -ENOMEM;
 }
 
+/* Those of other vendors' specs that go with the device. */
+static int add_other_cdi(
+	struct request *q, V1beta1__ContainerAllocateResponse *c, const struct claim *k)
+{
+	for (size_t i = 0; i < k->n_cdi_devices; i++) {
+		V1beta1__CDIDevice *d = arena_alloc(q->arena, sizeof(*d));
+
+		if (!d)
+			return -ENOMEM;
+		v1beta1__cdidevice__init(d);
+		d->name = (char *)(uintptr_t)k->cdi_devices[i];
+		c->cdi_devices[c->n_cdi_devices++] = d;
+	}
+	return 0;
+}
+
 static int add_nodes(
 	struct request *q, V1beta1__ContainerAllocateResponse *c, const struct claim *k)
 {
@@ -227,7 +243,7 @@ static enum grpc_status allocate_one(struct request *q,
 	V1beta1__ContainerAllocateResponse *out, struct err *e)
 {
 	const struct unit **units = NULL;
-	size_t n = in->n_devices_ids, n_nodes = 0;
+	size_t n = in->n_devices_ids, n_nodes = 0, n_cdi = 0;
 	enum grpc_status s = units_of_ids(q, in->devices_ids, n, &units, e);
 	int r = 0;
 
@@ -238,6 +254,7 @@ static enum grpc_status allocate_one(struct request *q,
 		int64_t max = c->sharing.time_slice.max_per_request;
 
 		n_nodes += units[i]->claim->n_nodes;
+		n_cdi += 1 + units[i]->claim->n_cdi_devices;
 		if (c->sharing.present && c->sharing.strategy == API_SHARING_TIMESLICE &&
 			max > 0 && n > (size_t)max) {
 			(void)err_set(e, -EINVAL,
@@ -246,7 +263,7 @@ static enum grpc_status allocate_one(struct request *q,
 			return GRPC_INVALID_ARGUMENT;
 		}
 	}
-	out->cdi_devices = arena_array(q->arena, n + 1, sizeof(V1beta1__CDIDevice *));
+	out->cdi_devices = arena_array(q->arena, n_cdi + 1, sizeof(V1beta1__CDIDevice *));
 	out->devices = arena_array(q->arena, n_nodes + 1, sizeof(V1beta1__DeviceSpec *));
 	if (!out->cdi_devices || !out->devices)
 		return GRPC_RESOURCE_EXHAUSTED;
@@ -257,6 +274,8 @@ static enum grpc_status allocate_one(struct request *q,
 			continue;
 		if (c->class_->spec.cdi) {
 			r = add_cdi(q, out, c);
+			if (r == 0)
+				r = add_other_cdi(q, out, c);
 			continue;
 		}
 		r = add_nodes(q, out, c);

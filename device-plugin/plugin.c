@@ -155,7 +155,7 @@ static void set_metrics(struct plugin *p)
 	for (size_t i = 0; i < p->snapshot->n_claims; i++) {
 		const struct claim *c = &p->snapshot->claims[i];
 
-		metric_device(p, c->class_->spec.resource_name, c->class_->meta.name,
+		metric_device(p, c->resource ? c->resource : "", c->class_->meta.name,
 			c->health, 1);
 	}
 	for (size_t i = 0; i < classes_files(p->classes); i++)

@@ -2,8 +2,10 @@
 /* Claims, judgements and resources of one refresh. */
 #include "snapshot.h"
 
+#include <ctype.h>
 #include <stdio.h>
 
+#include "attribute.h"
 #include "nodes.h"
 
 struct build {
@@ -24,7 +26,8 @@ static const struct api_class *choose(
 		const struct api_class *c = classes_at(b->classes, i);
 		enum class_match m = class_match(c, b->inv, d);
 
-		if (d->class_name && streq(d->class_name, c->meta.name))
+		if (d->class_name && streq(d->class_name, c->meta.name) &&
+			(m != CLASS_NO || !d->is_present))
 			before = c; /* also when another driver is bound now */
 		if (m == CLASS_YES && !yes)
 			yes = c;
@@ -33,7 +36,8 @@ static const struct api_class *choose(
 		else if (m == CLASS_UNBOUND && !unbound)
 			unbound = c;
 	}
-	if (yes)
+	/* What is gone can no longer be looked at: it stays what it was. */
+	if (yes && (d->is_present || !before))
 		return yes;
 	return before ? before : unbound;
 }
@@ -72,8 +76,52 @@ static int judge(struct build *b, struct claim *c)
 	return c->text ? 0 : -ENOMEM;
 }
 
+/* What the kubelet takes behind the slash. */
+static bool is_resource(const char *name)
+{
+	const char *tail = strchr(name, '/') + 1;
+	size_t n = strlen(tail);
+
+	return n > 0 && n <= 63 && isalnum((unsigned char)tail[0]) &&
+	       isalnum((unsigned char)tail[n - 1]) && !strchr(tail, ':');
+}
+
+/* The resource may differ from device to device; one that is gone keeps the last that it had. */
+static int name_resource(struct build *b, struct claim *c)
+{
+	const struct api_class_spec *s = &c->class_->spec;
+	struct device *d = c->device;
+	char name[EXPANDED_MAX], *last;
+	struct err e = { 0 };
+
+	c->resource = s->resource_name;
+	if (!has_variables(s->resource_name))
+		return 0;
+	c->resource = NULL;
+	if (expand(b->inv, d, s, s->resource_name, name, sizeof(name), &e) < 0) {
+		c->resource = d->resource_name;
+	} else if (!is_resource(name)) {
+		(void)err_set(&e, -EINVAL, "'%.80s' is no name of a resource", name);
+	} else if (d->resource_name && streq(d->resource_name, name)) {
+		c->resource = d->resource_name;
+	} else {
+		last = strdup(name);
+		if (!last)
+			return -ENOMEM;
+		free(d->resource_name);
+		d->resource_name = last;
+		c->resource = last;
+	}
+	if (c->resource)
+		c->resource = arena_strdup(b->s->arena, c->resource);
+	else
+		c->nameless = arena_strdup(b->s->arena, e.text);
+	return c->resource || c->nameless ? 0 : -ENOMEM;
+}
+
 static int claim_device(struct build *b, struct device *d)
 {
+	int r;
 	struct claim *c = &b->s->claims[b->s->n_claims];
 	const struct api_class *rival, *class_ = choose(b, d, &rival);
 	char *name;
@@ -81,6 +129,7 @@ static int claim_device(struct build *b, struct device *d)
 	if (!class_) {
 		d->is_held = false;
 		free(TAKE(d->class_name));
+		free(TAKE(d->resource_name));
 		return 0;
 	}
 	if (!d->class_name || !streq(d->class_name, class_->meta.name)) {
@@ -89,13 +138,15 @@ static int claim_device(struct build *b, struct device *d)
 			return -ENOMEM;
 		free(d->class_name);
 		d->class_name = name;
+		free(TAKE(d->resource_name));
 	}
 	d->is_held = true;
 	c->device = d;
 	c->class_ = class_;
 	c->rival = rival;
 	b->s->n_claims++;
-	return judge(b, c);
+	r = name_resource(b, c);
+	return r < 0 ? r : judge(b, c);
 }
 
 /* ---- resources ---- */
@@ -104,6 +155,8 @@ static size_t units_of(const struct claim *c)
 {
 	const struct api_class_spec *s = &c->class_->spec;
 
+	if (!c->resource)
+		return 0;
 	if (!s->sharing.present)
 		return 1;
 	switch (s->sharing.strategy) {
@@ -178,14 +231,14 @@ static int group(struct build *b)
 	if (!s->resources)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->n_claims; i++) {
-		const char *name = s->claims[i].class_->spec.resource_name;
+		const char *name = s->claims[i].resource;
 		size_t total = 0;
 		struct resource_view *v;
 
 		if (units_of(&s->claims[i]) == 0 || view_of(s, name))
 			continue;
 		for (size_t k = i; k < s->n_claims; k++)
-			if (streq(s->claims[k].class_->spec.resource_name, name))
+			if (units_of(&s->claims[k]) && streq(s->claims[k].resource, name))
 				total += units_of(&s->claims[k]);
 		v = &s->resources[s->n_resources];
 		v->name = name;
@@ -194,7 +247,8 @@ static int group(struct build *b)
 			return -ENOMEM;
 		s->n_resources++;
 		for (size_t k = i; k < s->n_claims; k++) {
-			if (!streq(s->claims[k].class_->spec.resource_name, name))
+			if (!units_of(&s->claims[k]) ||
+				!streq(s->claims[k].resource, name))
 				continue;
 			r = add_units(b, v, &s->claims[k]);
 			if (r < 0)

@@ -26,6 +26,10 @@ struct claim {
 	enum health health;
 	enum reason reason;
 	const char *text; /* "" when healthy */
+	const char *resource; /* what it is advertised as; NULL while that is not known */
+	const char *nameless; /* why not; NULL */
+	const char **cdi_devices; /* names of other specs that go with it */
+	size_t n_cdi_devices;
 	struct claim_node *nodes;
 	size_t n_nodes;
 	bool has_nodes; /* all that the class asks for are there */
