@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make test: everything that CI runs, from nothing. Each stage says how long it took; one that fails does not stop the
 # others; the last line is "N passed, N failed, N skipped" and the exit status says the same.
-# usage: run.sh [--long] [STAGE...]     stages: setup build lint kernels unit fuzz image cluster plugin agent e2e (--long adds: sim fuzzing reboots)
+# usage: run.sh [--long] [STAGE...]     stages: setup build lint kernels unit fuzz image cluster plugin agent e2e (--long adds: sim fuzzing reboots k8s-1.36)
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 . test/lib.sh
@@ -77,6 +77,8 @@ if [ $long = 1 ]; then
 	stage sim env SEEDS=10000 build/unit/controller/test_sim
 	stage fuzzing test/fuzz/run.sh --seconds 120
 	stage reboots test/e2e/run.sh road reboots
+	# Everything on a cluster of another minor version.
+	stage k8s-1.36 env K8S_VERSION=v1.36.3 test/e2e/run.sh
 fi
 
 echo

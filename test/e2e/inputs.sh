@@ -14,7 +14,7 @@ driver() { # driver NAME SOURCE: a manifest on stdout; more of the spec on stdin
 		  version: "1.0"
 		  nodeSelector: { matchLabels: { farrier.test/vm: "true" } }
 		  source: { type: Host, host: { path: $2 } }
-		  build: { toolchain: Host }
+		  build: { toolchain: Host, prebuild: false }
 		  modules: [ { name: $1 } ]
 		  onUnbuildable: Warn
 	Y
