@@ -105,12 +105,25 @@ static void why_not(const struct subject *x, char *out, size_t size)
 }
 
 /* ---- JSON ---- */
+static struct json *causes_json(const struct claim *c)
+{
+	CLEANUP(json_freep) struct json *a = json_new_array();
+
+	for (unsigned i = 0; i < CAUSES_; i++)
+		if (c->device->health.causes & 1u << i &&
+			json_add(a, json_new_str(cause_names[i])) < 0)
+			return NULL;
+	return TAKE(a);
+}
+
 static int set_claim(struct json *o, const struct claim *c)
 {
 	if (json_set_str(o, "class", c->class_->meta.name) < 0 ||
 		json_set_str(o, "resourceName", c->resource ? c->resource : "") < 0 ||
 		json_set_str(o, "health", health_names[c->health]) < 0 ||
-		json_set_str(o, "reason", reason_name(c->reason)) < 0)
+		json_set_str(o, "reason", reason_name(c->reason)) < 0 ||
+		json_set_str(o, "message", c->text) < 0 ||
+		json_set(o, "causes", causes_json(c)) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -167,7 +180,6 @@ static struct json *claim_json(const struct claim *c)
 	CLEANUP(json_freep) struct json *o = json_new_object();
 
 	if (set_device(o, c->device) < 0 || set_claim(o, c) < 0 ||
-		json_set_str(o, "message", c->text) < 0 ||
 		json_set(o, "deviceNodes", nodes_json(c)) < 0)
 		return NULL;
 	return TAKE(o);
@@ -340,6 +352,9 @@ static void explain_device(const struct subject *x, struct buf *out)
 	else
 		(void)buf_fmt(out, "allocatable as %s by class '%s'\n", c->resource,
 			c->class_->meta.name);
+	if (c && !why[0] && c->reason != REASON_NONE)
+		(void)buf_fmt(out, "  %s: %s: %s\n", health_names[c->health],
+			reason_name(c->reason), c->text);
 	if (c && c->reason != REASON_NONE && *reason_remedy(c->reason))
 		(void)buf_fmt(out, "  remedy: %s\n", reason_remedy(c->reason));
 	if (c && c->rival)

@@ -287,6 +287,8 @@ static int scan_device(const char *id, void *user)
 		if (!d->syspath)
 			return -ENOMEM;
 		d->ino = st.st_ino;
+		d->aer = (struct aer_counts){ 0 };
+		d->link_was = 0;
 		read_ids(d, dir);
 	}
 	d->numa_node = known_numa(
@@ -493,27 +495,6 @@ int inventory_nodes(struct inventory *inv, struct device *d)
 	if (d->n_nodes)
 		qsort(d->nodes, d->n_nodes, sizeof(d->nodes[0]), by_subsystem_and_name);
 	return r;
-}
-
-bool inventory_answers(const struct inventory *inv, const struct device *d)
-{
-	CLEANUP(closep) int fd = -1;
-	char path[SYS_PATH_MAX], power[32];
-	uint32_t id = 0;
-
-	if (!d->is_present || d->bus != API_BUS_PCI ||
-		path_join(path, sizeof(path), inv->sysfs, d->syspath,
-			"power/runtime_status", NULL) < 0)
-		return d->is_present;
-	/* Asking one that sleeps would wake it, every few seconds. */
-	if (file_read_line(path, power, sizeof(power)) == 0 && streq(power, "suspended"))
-		return true;
-	if (path_join(path, sizeof(path), inv->sysfs, d->syspath, "config", NULL) < 0)
-		return true;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || pread(fd, &id, sizeof(id), 0) != (ssize_t)sizeof(id))
-		return true; /* nothing says that it does not */
-	return id != UINT32_MAX;
 }
 
 int inventory_watch(struct inventory *inv, struct loop *l, void (*on_change)(void *user),

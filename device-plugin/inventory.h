@@ -8,7 +8,9 @@
 
 #include <sys/types.h>
 
+#include "aer.h"
 #include "api.h"
+#include "health.h"
 #include "loop.h"
 
 enum {
@@ -36,6 +38,11 @@ struct device {
 	bool is_held; /* advertised: stays known when it is gone */
 	char *class_name; /* the class that claimed it last, NULL */
 	char *resource_name; /* what it was advertised as last, where that can change; NULL */
+	struct health_track health; /* of a held one; see vitals.h */
+	struct aer_counts aer; /* at the last look */
+	unsigned link_was; /* lanes: the most that it had */
+	char driver_build
+		[96]; /* "version srcversion" of its driver's module, "" not asked */
 
 	ino_t ino; /* of its folder: another one is another device at the same address */
 	uint64_t seen, nodes_seen; /* number of the scan */
@@ -62,8 +69,6 @@ int inventory_dir(const struct inventory *inv, const struct device *d, char *out
 	size_t size) _must_check_;
 /* Finds the device nodes of @d and its own children, once a scan; sorted by subsystem and name. */
 int inventory_nodes(struct inventory *inv, struct device *d) _must_check_;
-/* Does the device answer? False when its configuration space reads all ones (it fell off the bus). */
-bool inventory_answers(const struct inventory *inv, const struct device *d);
 
 /* Calls @on_change from the loop after kernel events of these devices, also when events were lost.
  * In a pod without the host's network namespace none come: poll as well. */

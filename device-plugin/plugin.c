@@ -10,11 +10,13 @@
 #include "folder.h"
 #include "links.h"
 #include "log.h"
+#include "report.h"
 #include "service.h"
 
 /* Events come in bursts: the first waits a moment for the others. */
 static const uint64_t settle_us = 20 * USEC_PER_MSEC;
 static const uint64_t poll_us = 5 * USEC_PER_SEC;
+static const uint64_t show_wait_us = 3 * USEC_PER_SEC; /* for what children find out */
 static const uint64_t stop_us = 1 * USEC_PER_SEC;
 static const uint64_t stop_poll_us = 5 * USEC_PER_MSEC;
 
@@ -23,6 +25,7 @@ struct plugin {
 	const struct plugin_options *o;
 	struct inventory *inventory;
 	struct classes *classes;
+	struct health_files *files;
 	struct folder *folders[CLASS_DIRS_MAX];
 	struct metrics *metrics;
 	struct metrics_server *server;
@@ -37,153 +40,11 @@ struct plugin {
 	char *last_error; /* of writing files, logged once */
 };
 
-/* ---- what is said ---- */
-static const char *const explained_once =
-	"see `farrier-device-plugin --explain`"; /* for messages that cannot say it all */
-
-static void log_classes(const struct plugin *p)
-{
-	for (size_t i = 0; i < classes_files(p->classes); i++) {
-		const struct class_file *f = classes_file(p->classes, i);
-
-		if (f->error)
-			log_event(LOG_ERROR, "class file is not good", "error", f->error,
-				"inForce",
-				f->n ? "its last good content" : "nothing of it", NULL);
-	}
-}
-
-/* What people should know about classes that do nothing, or one device wanted by two. */
-static void log_claims(const struct plugin *p)
-{
-	const struct snapshot *s = p->snapshot;
-
-	for (size_t i = 0; i < classes_len(p->classes); i++) {
-		const struct api_class *c = classes_at(p->classes, i);
-		bool is_used = false;
-
-		for (size_t k = 0; k < s->n_claims; k++)
-			is_used |= s->claims[k].class_ == c;
-		if (!is_used)
-			log_event(LOG_WARN, "class matches no device here", "class",
-				c->meta.name, "reason",
-				reason_name(REASON_NO_MATCHING_DEVICES), NULL);
-	}
-	for (size_t k = 0; k < s->n_claims; k++)
-		if (s->claims[k].rival)
-			log_event(LOG_WARN, "two classes claim one device", "device",
-				s->claims[k].device->id, "class",
-				s->claims[k].class_->meta.name, "other",
-				s->claims[k].rival->meta.name, "reason",
-				reason_name(REASON_CONFLICT), "hint", explained_once,
-				NULL);
-	for (size_t i = 0; i < s->n_resources; i++)
-		if (s->resources[i].is_mixed)
-			log_event(LOG_WARN,
-				"some devices have no NUMA node: those never satisfy a "
-				"topology hint",
-				"resource", s->resources[i].name, NULL);
-}
-
-/* Health of each device against the snapshot before; both are alive here, their classes are not. */
-struct state {
-	char id[DEVICE_ID_MAX];
-	enum health health;
-	enum reason reason;
-};
-
-static struct state *states_of(const struct snapshot *s, size_t *ret_n)
-{
-	struct state *a;
-
-	*ret_n = s ? s->n_claims : 0;
-	a = calloc(*ret_n + 1, sizeof(*a));
-	for (size_t i = 0; a && i < *ret_n; i++) {
-		memcpy(a[i].id, s->claims[i].device->id, sizeof(a[i].id));
-		a[i].health = s->claims[i].health;
-		a[i].reason = s->claims[i].reason;
-	}
-	return a;
-}
-
-/* True when the set of devices or classes changed, not only their health. */
-static bool log_health(const struct plugin *p, const struct state *before, size_t n)
-{
-	const struct snapshot *s = p->snapshot;
-	bool is_new = n != s->n_claims;
-
-	for (size_t i = 0; i < s->n_claims; i++) {
-		const struct claim *c = &s->claims[i];
-		const struct state *was = NULL;
-
-		for (size_t k = 0; k < n && !was; k++)
-			if (streq(before[k].id, c->device->id))
-				was = &before[k];
-		is_new |= !was;
-		if (was && was->health == c->health && was->reason == c->reason)
-			continue;
-		log_event(c->health == HEALTH_HEALTHY ? LOG_INFO : LOG_WARN, "device",
-			"device", c->device->id, "class", c->class_->meta.name, "health",
-			health_names[c->health], "reason",
-			c->reason ? reason_name(c->reason) : NULL, "message",
-			*c->text ? c->text : NULL, NULL);
-	}
-	return is_new;
-}
-
-/* ---- metrics ---- */
-static void metric_device(struct plugin *p, const char *resource, const char *class_,
-	enum health h, double v)
-{
-	struct buf labels;
-
-	buf_init(&labels, 4096);
-	(void)metrics_label(&labels, "resource", resource);
-	(void)metrics_label(&labels, "class", class_);
-	(void)metrics_label(&labels, "health", health_names[h]);
-	if (buf_ok(&labels) == 0)
-		(void)metrics_add(p->metrics, METRIC_GAUGE, "farrier_plugin_devices",
-			buf_cstr(&labels), "Devices by class and health.", v);
-	buf_done(&labels);
-}
-
-static void set_metrics(struct plugin *p)
-{
-	size_t bad = 0;
-
-	metrics_clear(p->metrics, "farrier_plugin_devices");
-	for (size_t i = 0; i < p->snapshot->n_claims; i++) {
-		const struct claim *c = &p->snapshot->claims[i];
-
-		metric_device(p, c->resource ? c->resource : "", c->class_->meta.name,
-			c->health, 1);
-	}
-	for (size_t i = 0; i < classes_files(p->classes); i++)
-		bad += classes_file(p->classes, i)->error != NULL;
-	(void)metrics_set(p->metrics, METRIC_GAUGE, "farrier_plugin_class_files_bad",
-		NULL, "Class files whose content is not good.", (double)bad);
-	(void)metrics_set(p->metrics, METRIC_GAUGE, "farrier_plugin_classes", NULL,
-		"Classes in force.", (double)classes_len(p->classes));
-	metrics_clear(p->metrics, "farrier_plugin_registered");
-	for (size_t i = 0; i < service_len(p->service); i++) {
-		enum registration_state state = REGISTRATION_WAITING;
-		const char *name = service_resource(p->service, i, &state);
-		struct buf labels;
-
-		buf_init(&labels, 4096);
-		if (name && metrics_label(&labels, "resource", name) == 0)
-			(void)metrics_set(p->metrics, METRIC_GAUGE,
-				"farrier_plugin_registered", buf_cstr(&labels),
-				"1 while the kubelet watches the resource.",
-				state == REGISTRATION_DONE);
-		buf_done(&labels);
-	}
-}
-
 /* ---- looking and writing ---- */
 static int look(struct plugin *p, struct err *e)
 {
-	struct snapshot_options so = { p->o->root, p->o->run_dir };
+	struct snapshot_options so = { p->o->root, p->o->run_dir, loop_now(p->loop),
+		p->files };
 	struct snapshot *fresh = NULL;
 	int r;
 
@@ -249,16 +110,16 @@ static void act(struct plugin *p)
 		r = write_devices(p, &e);
 	note(p, r, &e);
 	service_update(p->service, p->snapshot, &p->topology);
-	set_metrics(p);
+	report_metrics(p->metrics, p->snapshot, p->classes, p->service);
 }
 
 static int refresh(struct plugin *p, struct err *e)
 {
-	CLEANUP(freep) struct state *before = NULL;
+	CLEANUP(freep) struct report_state *before = NULL;
 	size_t n = 0;
 	int changed, r;
 
-	before = states_of(p->snapshot, &n);
+	before = report_states(p->snapshot, &n);
 	if (!before)
 		return err_errno(e, -ENOMEM, "refresh");
 	for (size_t i = 0; i < p->o->n_class_dirs; i++)
@@ -270,10 +131,11 @@ static int refresh(struct plugin *p, struct err *e)
 	if (r < 0)
 		return r;
 	if (changed)
-		log_classes(p);
-	if (log_health(p, before, n) || changed)
-		log_claims(p);
+		report_classes(p->classes);
+	if (report_health(p->snapshot, before, n, p->metrics) || changed)
+		report_claims(p->snapshot, p->classes);
 	act(p);
+	health_files_sweep(p->files);
 	return 0;
 }
 
@@ -290,14 +152,15 @@ static void on_refresh(void *user)
 		loop_exit(p->loop, 1);
 		return;
 	}
-	loop_timer_set(p->timer, loop_now(p->loop) + poll_us);
+	loop_timer_set(p->timer, MIN(loop_now(p->loop) + poll_us, p->snapshot->next_us));
 }
 
 static void on_change(void *user)
 {
 	struct plugin *p = user;
 
-	loop_timer_set(p->timer, loop_now(p->loop) + settle_us);
+	if (p->timer)
+		loop_timer_set(p->timer, loop_now(p->loop) + settle_us);
 }
 
 static bool is_ready(void *user)
@@ -306,15 +169,19 @@ static bool is_ready(void *user)
 }
 
 /* ---- life ---- */
-static int plugin_look_only(
-	const struct plugin_options *o, struct plugin **ret, struct err *e)
+static int plugin_look_only(struct loop *l, const struct plugin_options *o,
+	struct plugin **ret, struct err *e)
 {
 	CLEANUP(plugin_freep) struct plugin *p = calloc(1, sizeof(*p));
 	int r;
 
 	if (!p)
 		return err_errno(e, -ENOMEM, "plugin");
+	p->loop = l;
 	p->o = o;
+	r = health_files_new(l, on_change, p, &p->files);
+	if (r < 0)
+		return err_errno(e, r, "plugin");
 	r = inventory_new(NULL, &p->inventory, e);
 	if (r == 0)
 		r = classes_new(o->class_dirs, o->n_class_dirs, &p->classes, e);
@@ -361,10 +228,9 @@ int plugin_new(struct loop *l, const struct plugin_options *o, struct plugin **r
 	CLEANUP(plugin_freep) struct plugin *p = NULL;
 	int r;
 
-	r = plugin_look_only(o, &p, e);
+	r = plugin_look_only(l, o, &p, e);
 	if (r < 0)
 		return r;
-	p->loop = l;
 	r = start(p, e);
 	if (r < 0)
 		return r;
@@ -386,6 +252,7 @@ void plugin_free(struct plugin *p)
 	metrics_free(p->metrics);
 	snapshot_free(p->snapshot);
 	classes_free(p->classes);
+	health_files_free(p->files);
 	inventory_free(p->inventory);
 	free(p->last_error);
 	free(p);
@@ -415,20 +282,36 @@ void plugin_stop(struct plugin *p)
 		loop_exit(p->loop, 0);
 }
 
+/* Two looks: the second knows what the classes' own files say. */
+static int look_twice(struct plugin *p, struct err *e)
+{
+	uint64_t end = loop_now(p->loop) + show_wait_us;
+	int r = look(p, e);
+
+	if (r < 0 || !health_files_pending(p->files))
+		return r;
+	while (health_files_pending(p->files) && loop_now(p->loop) < end)
+		(void)loop_step(p->loop, end - loop_now(p->loop));
+	return look(p, e);
+}
+
 int plugin_show(
 	const struct plugin_options *o, bool is_explain, bool is_json, struct err *e)
 {
+	CLEANUP(loop_freep) struct loop *l = NULL;
 	CLEANUP(plugin_freep) struct plugin *p = NULL;
 	CLEANUP(json_freep) struct json *doc = NULL;
 	struct buf out;
 	int r;
 
-	r = plugin_look_only(o, &p, e);
+	r = loop_new(&l, NULL, e);
+	if (r == 0)
+		r = plugin_look_only(l, o, &p, e);
 	if (r < 0)
 		return r;
 	r = classes_load(p->classes, e);
 	if (r >= 0)
-		r = look(p, e);
+		r = look_twice(p, e);
 	if (r < 0)
 		return r;
 	buf_init(&out, EXPLAIN_BYTES_MAX);

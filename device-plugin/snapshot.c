@@ -7,6 +7,7 @@
 
 #include "attribute.h"
 #include "nodes.h"
+#include "vitals.h"
 
 struct build {
 	const struct snapshot_options *o;
@@ -59,20 +60,26 @@ static const char *wanted_driver(const struct claim *c)
 
 static int judge(struct build *b, struct claim *c)
 {
-	struct health_facts f = { .device = c->device, .class_ = c->class_ };
-	char text[256];
+	struct device *d = c->device;
+	struct health_facts f = { 0 };
 	int r;
 
 	r = nodes_resolve(b->o, b->inv, b->s->arena, c, &f.missing_node);
 	if (r < 0)
 		return r;
-	f.answers = inventory_answers(b->inv, c->device);
 	/* A full match says that the driver is right, whichever entry of the list took it. */
-	f.driver = class_match(c->class_, b->inv, c->device) == CLASS_YES
-			   ? c->device->driver
-			   : wanted_driver(c);
-	c->health = health_judge(&f, &c->reason, text, sizeof(text));
-	c->text = arena_strdup(b->s->arena, text);
+	f.wanted_driver = class_match(c->class_, b->inv, d) == CLASS_YES
+				  ? d->driver
+				  : wanted_driver(c);
+	vitals_read(b->inv, d, &c->class_->spec, b->o->files, &f);
+	health_step(&d->health, &f, b->o->now_us);
+	b->s->next_us = MIN(b->s->next_us, health_next(&d->health));
+	c->health = d->health.state;
+	c->reason = health_reason(&d->health);
+	c->text = arena_fmt(b->s->arena, "%s%s",
+		c->health == HEALTH_RECOVERING ? "it is watched for a while, because "
+					       : "",
+		d->health.text);
 	return c->text ? 0 : -ENOMEM;
 }
 
@@ -128,6 +135,7 @@ static int claim_device(struct build *b, struct device *d)
 
 	if (!class_) {
 		d->is_held = false;
+		d->health = (struct health_track){ 0 };
 		free(TAKE(d->class_name));
 		free(TAKE(d->resource_name));
 		return 0;
@@ -270,6 +278,7 @@ int snapshot_new(const struct snapshot_options *o, const struct classes *classes
 
 	if (!s)
 		return err_errno(e, -ENOMEM, "snapshot");
+	s->next_us = UINT64_MAX;
 	s->arena = arena_new(SNAPSHOT_BYTES_MAX);
 	if (!s->arena)
 		return err_errno(e, -ENOMEM, "snapshot");
@@ -308,5 +317,5 @@ const struct unit *resource_unit(const struct resource_view *r, const char *id)
 
 bool claim_is_healthy(const struct claim *c)
 {
-	return c->health == HEALTH_HEALTHY || c->health == HEALTH_SUSPECT;
+	return health_is_usable(c->health);
 }

@@ -8,7 +8,8 @@
 
 #include "arena.h"
 #include "classes.h"
-#include "health.h"
+#include "health_file.h"
+#include "inventory.h"
 
 enum { SNAPSHOT_BYTES_MAX = 64 << 20, REPLICAS_MAX = 1024 };
 
@@ -54,16 +55,21 @@ struct snapshot {
 	size_t n_claims;
 	struct resource_view *resources; /* sorted by name; only those with a unit */
 	size_t n_resources;
+	uint64_t
+		next_us; /* when time alone will change some device's health; UINT64_MAX never */
 };
 
 struct snapshot_options {
 	const char *root; /* prefix of host paths, "" on the host */
 	const char
 		*run; /* folder of the stable links' folder dev/, as the host knows it */
+	uint64_t now_us; /* of the look; not 0, never less than at the look before */
+	struct health_files *files; /* NULL: the classes' own files are not asked */
 };
 
 /* Decides who claims what: the first class by name that matches wins; one that matches all but the
- * driver comes after one that claimed the device before. Marks devices as held. -ENOMEM. */
+ * driver comes after one that claimed the device before. Marks devices as held, and takes one step of
+ * the health of each. -ENOMEM. */
 int snapshot_new(const struct snapshot_options *o, const struct classes *classes,
 	struct inventory *inv, struct snapshot **ret, struct err *e) _must_check_;
 void snapshot_free(struct snapshot *s);

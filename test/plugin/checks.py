@@ -227,6 +227,24 @@ class World:
         self.stub.list(devices, timeout=10)
         return p
 
+    def sign(self, addr, name, text):
+        """What the kernel says of a device, in a file of its folder; old or new, never empty."""
+        tmp = self.bed.path(addr, ".new")
+        with open(tmp, "w") as f:
+            f.write(text + "\n")
+        os.rename(tmp, self.bed.path(addr, name))
+
+    def device(self, addr, timeout=25, **want):
+        """Waits until devices.json says so of the device."""
+        end, have = time.time() + timeout, None
+        while time.time() < end:
+            devices = json.load(open(self.path("run", "devices.json")))["devices"]
+            have = next(d for d in devices if d["id"] == addr)
+            if all(have[k] == v for k, v in want.items()):
+                return have
+            time.sleep(0.05)
+        raise AssertionError(f"{addr}: not {want} within {timeout} s: {have}")
+
     def sockets(self):
         return glob.glob(self.path("dp", "farrier-*.sock"))
 
@@ -524,6 +542,44 @@ def node_gone(w):
     os.rename(node + ".away", node)
     w.bed.event(A, "change")
     w.stub.list([f"{A} Healthy 0", f"{B} Healthy 1"])
+
+
+@check("health: link, errors, the device's own file, off the bus: each for one device alone, and back by itself (21, 23)",
+       classes=False)
+def health(w):
+    w.cls("edu", more="  health: { pciLink: true, aer: true, file: ecc }\n")
+    link = {"current_link_width": "16", "max_link_width": "16", "current_link_speed": "8.0 GT/s PCIe",
+            "max_link_speed": "8.0 GT/s PCIe", "ecc": "0", "aer_dev_fatal": "TOTAL_ERR_FATAL 3",
+            "aer_dev_nonfatal": "TOTAL_ERR_NONFATAL 2"}
+    for addr in (A, B):
+        for name, text in link.items():
+            w.sign(addr, name, text)
+    w.up()
+    good, bad = [f"{A} Healthy 0", f"{B} Healthy 1"], [f"{A} Unhealthy 0", f"{B} Healthy 1"]
+    # A complaint is Suspect at first, which is handed out, and a fall when it lasts.
+    w.sign(A, "current_link_width", "4")
+    w.sign(A, "ecc", "1")
+    w.bed.event(A, "change")
+    w.device(A, health="Suspect", reason="DeviceIll", causes=["FileSaysIll", "LinkNarrowed", "LinkBelowMax"])
+    w.stub.answer(f"allocate {RES} {A}")
+    w.stub.list(bad, timeout=25)
+    w.sign(A, "ecc", "0")
+    w.device(A, health="Unhealthy", reason="LinkDegraded")
+    w.sign(A, "current_link_width", "16")
+    w.device(A, health="Recovering", causes=[])
+    w.stub.list(good, timeout=25)
+    # An error that cannot be undone is a fall at once; the one of before our start is not counted.
+    w.sign(A, "aer_dev_fatal", "TOTAL_ERR_FATAL 4")
+    w.bed.event(A, "change")
+    w.stub.list(bad)
+    eq(w.stub.ask(f"allocate {RES} {A}")["code"], "FailedPrecondition")
+    w.device(A, health="Unhealthy", reason="DeviceErrors", causes=["FatalErrors"])
+    # Off the bus: told before all else.
+    with open(w.bed.path(A, "config"), "wb") as f:
+        f.write(b"\xff" * 64)
+    w.bed.event(A, "change")
+    w.device(A, health="Unhealthy", reason="DeviceLost", causes=["OffTheBus"])
+    w.device(B, health="Healthy", causes=[])
 
 
 @check("another driver bound: Unhealthy, not lost (21)")

@@ -32,11 +32,12 @@ struct world {
 	struct snapshot *s;
 	char class_dir[128], root[128], run[128], sysfs[128];
 	const char *dirs[1];
+	uint64_t now_us;
 };
 
 static void see(struct world *w)
 {
-	struct snapshot_options o = { w->root, w->run };
+	struct snapshot_options o = { w->root, w->run, w->now_us += USEC_PER_SEC, NULL };
 	struct err e = { 0 };
 
 	assert_true(classes_load(w->classes, &e) >= 0);
