@@ -117,6 +117,11 @@ int oci_get_manifest(
 		if (r == 0)
 			r = oci_manifest_parse(
 				buf_cstr(&x->answer), x->answer.len, &m, e);
+		/* JSON has no zero bytes: the text is all of it. */
+		if (r == 0 && !(m.text = buf_steal(&x->answer))) {
+			oci_manifest_done(&m);
+			r = err_errno(e, -ENOMEM, "manifest");
+		}
 		break;
 	}
 	if (r < 0)

@@ -60,6 +60,7 @@ struct oci_manifest {
 	size_t layers_n;
 	struct oci_note *notes; /* annotations */
 	size_t notes_n;
+	char *text; /* as it came, by oci_get_manifest(); NULL otherwise */
 };
 void oci_manifest_done(struct oci_manifest *m);
 /* An image manifest, of OCI or Docker; an index is refused. Pure. -EBADMSG, -E2BIG, -ENOMEM. */

@@ -136,6 +136,7 @@ void oci_manifest_done(struct oci_manifest *m)
 {
 	free(m->layers);
 	free(m->notes);
+	free(m->text);
 	*m = (struct oci_manifest){ 0 };
 }
 

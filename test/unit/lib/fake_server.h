@@ -69,7 +69,8 @@ struct fake_request {
 	char method[16];
 	char path[4096]; /* with query */
 	char headers[8192];
-	const char *body;
+	const char *body; /* zero-terminated */
+	size_t body_len;
 };
 
 typedef void (*fake_handler)(
@@ -132,6 +133,17 @@ static _unused_ void fake_reply(
 	fake_flush(c);
 }
 
+/* The same with a body that may hold anything. */
+static _unused_ void fake_reply_bytes(struct fake_conn *c, const char *status,
+	const char *headers, const void *body, size_t len)
+{
+	assert_int_equal(buf_fmt(&c->out, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n%s\r\n",
+				 status, len, headers),
+		0);
+	assert_int_equal(buf_add(&c->out, body, len), 0);
+	fake_flush(c);
+}
+
 static _unused_ void fake_stream(struct fake_conn *c)
 {
 	fake_raw(c,
@@ -165,9 +177,11 @@ static void fake_parse(struct fake_conn *c, char *end)
 	(void)sscanf(c->in.data, "%15s %4095s", q.method, q.path);
 	(void)snprintf(q.headers, sizeof(q.headers), "%s", c->in.data);
 	{
-		char *body = strndup(c->in.data + head, c->need - head);
+		char *body = calloc(1, c->need - head + 1);
 
 		assert_non_null(body);
+		q.body_len = c->need - head;
+		memcpy(body, c->in.data + head, q.body_len);
 		buf_consume(&c->in, c->need);
 		c->need = 0;
 		q.body = body;

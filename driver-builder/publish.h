@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What this node built, given to the fleet: pushed to the registry, and remembered as pushed in
+ * STATE/published/<key>, whose text is the manifest's digest. */
+#pragma once
+
+#include "api.h"
+#include "remote.h"
+
+/* Whether others may use what is built from @s: it is named by a digest, or holds the source itself.
+ * A host's own folder without a digest is only this host's business. */
+bool publish_is_shareable(const struct api_source *s);
+
+/* Pushes the artifact @key of the store and remembers it. The same artifact gives the same manifest. */
+int publish(struct loop *l, const struct remote *r, const char *state, const char *key,
+	char ret_digest[OCI_DIGEST_MAX + 1], struct err *e) _must_check_;
+
+/* The digest under which @key was pushed; false when it was not. */
+bool publish_find(const char *state, const char *key, char ret[OCI_DIGEST_MAX + 1]);
+/* Forgets those whose artifact is gone from the store. */
+void publish_gc(const char *state);
