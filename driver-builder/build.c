@@ -19,6 +19,7 @@
 #include "key.h"
 
 enum { ARENA_MAX = 64 << 20, TIMEOUT_DEFAULT_S = 1800, WORKER_NICE = 10, JOBS_MAX = 256 };
+#define JOB_MEMORY (128ULL << 20) /* what a compiler may well take */
 
 uint64_t build_now_us(void)
 {
@@ -297,11 +298,17 @@ static int do_build(struct work *w)
 static struct build_request complete(const struct build_request *q)
 {
 	struct build_request c = *q;
+	uint64_t memory = BUILD_MEMORY_DEFAULT;
 	long n;
 
+	/* The memory counts in sum: a machine with many CPUs must not run out of it for that. */
+	if (!str_empty(q->spec->build.memory))
+		(void)api_quantity(q->spec->build.memory, &memory);
 	if (c.jobs == 0) {
 		n = sysconf(_SC_NPROCESSORS_ONLN);
 		c.jobs = n > 0 ? (unsigned)MIN(n, JOBS_MAX) : 1;
+		c.jobs = MIN(c.jobs, (unsigned)MIN(memory / JOB_MEMORY, JOBS_MAX));
+		c.jobs = MAX(c.jobs, 1);
 	}
 	return c;
 }

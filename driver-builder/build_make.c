@@ -8,7 +8,6 @@
 #include "file.h"
 
 enum { EVAL_TIMEOUT_S = 60, STRIP_TIMEOUT_S = 300, ENV_MAX = 48, ARGV_MAX = 512 };
-#define MEMORY_DEFAULT (2ULL << 30)
 
 /* Products of another kernel's build must not be taken for ours. $1: make's arguments follow. */
 static const char kbuild_script[] =
@@ -124,7 +123,7 @@ static uint64_t memory_of(const struct work *w)
 
 	if (str_empty(w->q->spec->build.memory) ||
 		api_quantity(w->q->spec->build.memory, &v) < 0 || v == 0)
-		return MEMORY_DEFAULT;
+		return BUILD_MEMORY_DEFAULT;
 	return v;
 }
 

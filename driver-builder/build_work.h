@@ -12,6 +12,7 @@
 #include "toolchain.h"
 
 enum { BUILD_ARGS_MAX = 128 };
+#define BUILD_MEMORY_DEFAULT (2ULL << 30)
 #define BUILD_AT "/build" /* the build folder, as the sandbox sees it */
 
 struct build_module {

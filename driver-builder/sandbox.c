@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Plans a sandbox: which folders of which root are seen where; runs commands in it. */
+/* Plans a sandbox: which folders of which root are seen where. */
 #include "sandbox.h"
 
 #include <dirent.h>
@@ -7,14 +7,15 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "file.h"
 #include "kernels.h"
 #include "sandbox_plan.h"
 
 #define DEFAULT_FILE_SIZE (4ULL << 30)
-enum { DEFAULT_PROCESSES = 4096, CHECK_TIMEOUT_S = 20 };
+#define DEFAULT_DISK (10ULL << 30)
+#define DISK_SLACK (1ULL << 20)
+enum { DEFAULT_PROCESSES = 4096 };
 
 const char *const sandbox_env[] = {
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -298,13 +299,22 @@ int sandbox_new(const struct sandbox_options *o, struct sandbox **ret, struct er
 		return err_errno(e, -errno, "sandbox");
 	s->shared = shared;
 	s->memory = o->memory;
-	s->file_size = o->file_size ? o->file_size : DEFAULT_FILE_SIZE;
+	s->disk = o->disk ? o->disk : DEFAULT_DISK;
+	s->file_size = MIN(o->file_size ? o->file_size : DEFAULT_FILE_SIZE,
+		s->disk + DISK_SLACK); /* one file alone can be seen to be too much */
 	s->cpu_seconds = o->cpu_seconds;
 	s->processes = o->processes ? o->processes : DEFAULT_PROCESSES;
 	s->mount_point = strdup(o->mount_point);
 	if (o->work)
 		s->cwd = strdup(o->work_at);
-	if (!s->mount_point || (o->work && !s->cwd))
+	if (o->work && !o->work_read_only)
+		s->written[0] = strdup(o->work);
+	if (o->out)
+		s->written[1] = strdup(o->out);
+	s->groups = o->groups ? o->groups : &cgroup_host;
+	if (!s->mount_point || (o->work && !s->cwd) ||
+		(o->work && !o->work_read_only && !s->written[0]) ||
+		(o->out && !s->written[1]))
 		return err_errno(e, -ENOMEM, "sandbox");
 	r = plan(s, o);
 	if (r < 0)
@@ -327,6 +337,8 @@ void sandbox_free(struct sandbox *s)
 	free(s->ops);
 	free(s->mount_point);
 	free(s->cwd);
+	free(s->written[0]);
+	free(s->written[1]);
 	if (s->shared)
 		(void)munmap(s->shared, sizeof(*s->shared));
 	free(s);
@@ -341,97 +353,4 @@ int sandbox_result(const struct sandbox *s, struct err *e)
 	return err_reason(e, sh->error < 0 ? sh->error : -EIO, REASON_SANDBOX_UNAVAILABLE,
 		"sandbox: %s '%s': %s", sh->step ? sh->step : "start",
 		sh->what ? sh->what : "", sh->error < 0 ? strerror(-sh->error) : "died");
-}
-
-/* ---- running in it ---- */
-
-struct running {
-	struct loop *loop;
-	struct sandbox_run *ret;
-	int result;
-};
-
-static void on_done(const struct child_result *res, void *user)
-{
-	struct running *w = user;
-	struct sandbox_run *r = w->ret;
-
-	r->status = WIFEXITED(res->status) ? WEXITSTATUS(res->status)
-					   : 128 + WTERMSIG(res->status);
-	r->is_timed_out = res->is_timed_out;
-	r->took_us = res->took_us;
-	r->out = malloc(res->out_len + 1);
-	if (r->out) {
-		if (res->out_len > 0)
-			memcpy(r->out, res->out, res->out_len);
-		r->out[res->out_len] = '\0';
-		r->out_len = res->out_len;
-	} else {
-		w->result = -ENOMEM;
-	}
-	loop_exit(w->loop, 0);
-}
-
-int sandbox_run(struct sandbox *s, const char *const *argv, const char *const *env,
-	uint64_t timeout_us, size_t out_max, struct sandbox_run *ret, struct err *e)
-{
-	CLEANUP(loop_freep) struct loop *loop = NULL;
-	struct sandbox_run run = { 0 };
-	struct running w = { .ret = &run };
-	struct child_options o = {
-		.argv = argv,
-		.env = env ? env : sandbox_env,
-		.timeout_us = timeout_us,
-		.out_max = out_max,
-		.log_fd = -1,
-		.setup = sandbox_setup,
-		.setup_user = s,
-	};
-	int r = loop_new(&loop, NULL, e);
-
-	if (r < 0)
-		return r;
-	w.loop = loop;
-	*s->shared = (struct sandbox_shared){ 0 };
-	r = child_start(loop, &o, on_done, &w, NULL, e);
-	if (r < 0)
-		return s->shared->error < 0 ? sandbox_result(s, e) : r;
-	r = loop_run(loop);
-	if (r == 0)
-		r = w.result;
-	if (r < 0)
-		err_errno(e, r, "run in the sandbox");
-	else if (!run.is_timed_out)
-		r = sandbox_result(s, e);
-	if (r < 0) {
-		sandbox_run_done(&run);
-		return r;
-	}
-	*ret = run;
-	return 0;
-}
-
-void sandbox_run_done(struct sandbox_run *r)
-{
-	free(TAKE(r->out));
-}
-
-int sandbox_check(const char *tools_root, const char *scratch, struct err *e)
-{
-	static const char *const argv[] = { "/bin/sh", "-c", ":", NULL };
-	CLEANUP(sandbox_freep) struct sandbox *s = NULL;
-	struct sandbox_options o = { .tools_root = tools_root, .mount_point = scratch };
-	struct sandbox_run run = { 0 };
-	int r = sandbox_new(&o, &s, e);
-
-	if (r == 0)
-		r = sandbox_run(
-			s, argv, NULL, CHECK_TIMEOUT_S * USEC_PER_SEC, 4096, &run, e);
-	if (r < 0)
-		return r;
-	if (run.status != 0)
-		r = err_reason(e, -EIO, REASON_SANDBOX_UNAVAILABLE,
-			"sandbox: a shell ends with status %d", run.status);
-	sandbox_run_done(&run);
-	return r;
 }

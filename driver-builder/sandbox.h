@@ -13,6 +13,7 @@
 
 #include <sys/types.h>
 
+#include "cgroup.h"
 #include "child.h"
 #include "err.h"
 
@@ -32,10 +33,14 @@ struct sandbox_options {
 	const char *work_at; /* where it is seen, absolute; also the current folder */
 	bool work_read_only;
 	const char *out; /* second writable folder, seen at /out; NULL: none */
-	uint64_t memory; /* bytes a process may map; 0: no limit */
+	uint64_t
+		memory; /* bytes: in sum where there are control groups, else what a process
+			  * may map; 0: no limit */
 	uint64_t file_size; /* bytes of one file; 0: 4 GiB */
+	uint64_t disk; /* bytes below work and out together; 0: 10 GiB */
 	uint64_t cpu_seconds; /* of one process; 0: no limit */
 	unsigned processes; /* 0: 4096 */
+	const struct cgroup_place *groups; /* NULL: the host's */
 };
 
 /* Plans; reads folders of the roots, changes nothing. Strings are copied. */
@@ -57,6 +62,8 @@ int sandbox_result(const struct sandbox *s, struct err *e);
 struct sandbox_run {
 	int status; /* exit status, 128 + N when killed by signal N */
 	bool is_timed_out;
+	bool is_out_of_memory,
+		is_disk_full; /* ended for its limit; the output says so too */
 	uint64_t took_us;
 	char *out; /* stdout and stderr, first @out_max bytes; the caller's */
 	size_t out_len;

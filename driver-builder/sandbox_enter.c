@@ -201,9 +201,10 @@ static int limit_all(const struct sandbox *s)
 		r = limit(RLIMIT_MEMLOCK, 64 << 10);
 	if (r == 0)
 		r = limit(RLIMIT_FSIZE, s->file_size);
-	if (r == 0)
+	/* What a control group counts in sum is not limited a second time, process by process. */
+	if (r == 0 && !cgroup_has_processes(s->cgroup))
 		r = limit(RLIMIT_NPROC, s->processes);
-	if (r == 0 && s->memory > 0)
+	if (r == 0 && s->memory > 0 && !cgroup_has_memory(s->cgroup))
 		r = limit(RLIMIT_AS, s->memory);
 	if (r == 0 && s->cpu_seconds > 0)
 		r = limit(RLIMIT_CPU, s->cpu_seconds);
@@ -363,6 +364,9 @@ int sandbox_setup(void *sandbox)
 	r = die_with_parent();
 	if (r < 0)
 		return fail(s, "ask to die with the parent", "", r);
+	r = s->cgroup ? cgroup_enter(s->cgroup) : 0;
+	if (r < 0)
+		return fail(s, "enter the control group", "", r);
 	r = is_root ? 0 : enter_user_namespace();
 	if (r < 0)
 		return fail(s, "make a user namespace", "", r);

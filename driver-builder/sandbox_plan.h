@@ -35,8 +35,12 @@ struct sandbox {
 	char *cwd; /* inside; NULL: "/" */
 	struct sandbox_op *ops;
 	size_t n, cap;
-	uint64_t memory, file_size, cpu_seconds;
+	uint64_t memory, file_size, cpu_seconds, disk;
 	unsigned processes;
+	char *written[2]; /* the folders that count for @disk; NULL: none */
+	const struct cgroup_place *groups;
+	struct cgroup
+		*cgroup; /* of the command that runs; NULL: limits by process only */
 	struct sandbox_shared *shared; /* MAP_SHARED */
 };
 

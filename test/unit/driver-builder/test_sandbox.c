@@ -224,13 +224,141 @@ static void test_left_behind_dies_with_the_command(void **state)
 	sandbox_run_done(&run);
 }
 
+static const char hog[] =
+	"set -e; n=$(head -c 400000000 /dev/zero | tail -c 400000000 | wc -c); "
+	"[ $n = 400000000 ]; echo fine";
+
 static void test_memory_limit(void **state)
 {
-	assert_int_not_equal(shell(*state,
-				     "x=$(head -c 400000000 /dev/zero | tr '\\0' a) && "
-				     "[ ${#x} = 400000000 ]",
-				     60 * SECOND, 200 << 20, NULL),
-		0);
+	assert_int_not_equal(shell(*state, hog, 60 * SECOND, 200 << 20, NULL), 0);
+}
+
+static void run_with(struct place *p, struct sandbox_options *o, const char *script,
+	struct sandbox_run *run)
+{
+	const char *argv[] = { "/bin/sh", "-c", script, NULL };
+	struct sandbox *s = NULL;
+	struct err e = { 0 };
+
+	if (!p->is_possible)
+		skip();
+	o->tools_root = "/";
+	o->mount_point = p->root;
+	o->work = p->work;
+	o->work_at = "/build";
+	o->out = p->out;
+	if (sandbox_new(o, &s, &e) < 0 ||
+		sandbox_run(s, argv, NULL, 100 * SECOND, 64 << 10, run, &e) < 0) {
+		sandbox_free(s);
+		fail_msg("%s", e.text);
+	}
+	sandbox_free(s);
+}
+
+/* Skips where the host lets us make no control group that counts memory. */
+static void need_groups(void)
+{
+	const struct cgroup_limits l = { 64 << 20, 100 };
+	struct cgroup *c = NULL;
+	bool has_memory;
+
+	if (cgroup_new(&cgroup_host, &l, &c, NULL) < 0)
+		skip();
+	has_memory = cgroup_has_memory(c) && cgroup_has_processes(c);
+	cgroup_free(c);
+	if (!has_memory)
+		skip();
+}
+
+static void test_memory_in_sum(void **state)
+{
+	/* Each is within the limit, all together are not. */
+	struct sandbox_options o = { .memory = 150 << 20 };
+	struct sandbox_run run = { 0 };
+
+	need_groups();
+	run_with(*state, &o,
+		"for i in 1 2 3 4; do head -c 60000000 /dev/zero > /tmp/$i & done; wait; "
+		"exit 5",
+		&run);
+	assert_true(run.is_out_of_memory);
+	assert_false(run.is_timed_out);
+	assert_non_null(strstr(run.out, "out of memory"));
+	sandbox_run_done(&run);
+}
+
+static void test_failing_within_memory_is_no_memory_error(void **state)
+{
+	struct sandbox_options o = { .memory = 200 << 20 };
+	struct sandbox_run run = { 0 };
+
+	run_with(*state, &o, "echo 'x.c:1: error: no'; exit 2", &run);
+	assert_false(run.is_out_of_memory);
+	assert_int_equal(run.status, 2);
+	assert_string_equal(run.out, "x.c:1: error: no\n");
+	sandbox_run_done(&run);
+}
+
+static void test_memory_without_groups(void **state)
+{
+	static const struct cgroup_place nowhere = { "/nonexistent",
+		"/nonexistent/self" };
+	struct sandbox_options o = { .memory = 200 << 20, .groups = &nowhere };
+	struct sandbox_run run = { 0 };
+
+	run_with(*state, &o, hog, &run);
+	assert_int_not_equal(run.status, 0);
+	assert_null(strstr(run.out, "fine"));
+	assert_false(run.is_out_of_memory);
+	sandbox_run_done(&run);
+}
+
+static void test_disk_in_sum(void **state)
+{
+	/* No file is large, and there is no end of them. */
+	struct sandbox_options o = { .disk = 20 << 20 };
+	struct sandbox_run run = { 0 };
+
+	run_with(*state, &o,
+		"i=0; while :; do head -c 2000000 /dev/zero > /out/f$i; i=$((i+1)); "
+		"[ $i -lt 200 ] || sleep 60; done",
+		&run);
+	assert_true(run.is_disk_full);
+	assert_false(run.is_timed_out);
+	assert_non_null(strstr(run.out, "No space left on device"));
+	sandbox_run_done(&run);
+}
+
+static void test_output_has_a_cap(void **state)
+{
+	struct sandbox_options o = { .disk = 20 << 20 };
+	struct sandbox_run run = { 0 };
+
+	run_with(*state, &o,
+		"head -c 1000000 /dev/zero | tr '\\0' y; "
+		"while :; do head -c 2000000 /dev/zero >> /out/f; done",
+		&run);
+	/* What was said is cut, what ended it is still told. */
+	assert_true(run.out_len <= 64 << 10);
+	assert_true(run.out[0] == 'y');
+	assert_non_null(strstr(run.out, "No space left on device"));
+	sandbox_run_done(&run);
+}
+
+static void test_fork_bomb(void **state)
+{
+	struct sandbox_options o = { .processes = 100, .memory = 1 << 30 };
+	struct sandbox_run run = { 0 };
+
+	need_groups();
+	run_with(*state, &o,
+		"b() { b & b & wait; }; b 2>/dev/null; "
+		"i=0; while [ $i -lt 200 ]; do sleep 50 & i=$((i+1)); done",
+		&run);
+	assert_int_not_equal(run.status, 0);
+	assert_false(run.is_timed_out);
+	assert_true(run.took_us < 90 * SECOND);
+	sandbox_run_done(&run);
 }
 
 static void test_processes_are_limited(void **state)
@@ -280,6 +408,12 @@ int main(void)
 		T(test_time_limit_takes_everyone),
 		T(test_left_behind_dies_with_the_command),
 		T(test_memory_limit),
+		T(test_memory_in_sum),
+		T(test_failing_within_memory_is_no_memory_error),
+		T(test_memory_without_groups),
+		T(test_disk_in_sum),
+		T(test_output_has_a_cap),
+		T(test_fork_bomb),
 		T(test_processes_are_limited),
 		T(test_unavailable_is_said),
 		T(test_links_out_of_the_build_folder_lead_nowhere),
