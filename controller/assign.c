@@ -2,6 +2,8 @@
 /* Assigns drivers to nodes: selector and hardware, sticky, one driver for each device. */
 #include "assign.h"
 
+#include "wave.h"
+
 static const struct view_assign *find(const struct list *assigns, const char *name)
 {
 	for (size_t i = 0; i < assigns->n; i++) {
@@ -102,12 +104,23 @@ static const struct view_driver *rival(const struct view *v, const bool *is_take
 	return NULL;
 }
 
-static struct view_assign make(
-	const struct view_driver *d, const struct view_assign *old, bool is_selected)
+/* Whether @old went back to the last good generation because today's failed, and nothing is new. */
+static bool is_rolled_back(const struct view_driver *d, const struct view_assign *old,
+	const struct view_upgrade *up)
+{
+	return old && old->generation != d->d.meta.generation &&
+	       old->generation == d->good.generation &&
+	       (up->state == API_UPGRADE_ROLLBACK || up->state == API_UPGRADE_FAILED) &&
+	       wave_targets(up->target, d->name, d->d.meta.generation);
+}
+
+static struct view_assign make(const struct view_driver *d, const struct view_assign *old,
+	const struct view_upgrade *up, bool is_selected)
 {
 	struct view_assign s = {
 		.name = d->name,
-		.generation = d->d.meta.generation,
+		.generation = is_rolled_back(d, old, up) ? old->generation
+							 : d->d.meta.generation,
 		.selector = d->selector,
 	};
 
@@ -133,6 +146,7 @@ int assign_node(struct arena *a, const struct view *v, struct plan_driver *drive
 {
 	/* What may be stored already counts as stored. */
 	const struct list *stored = n->intent ? &n->intent->assigns : &n->assigns;
+	const struct view_upgrade *up = n->intent ? &n->intent->upgrade : &n->upgrade;
 	struct view_assign *out;
 	bool *is_taken, is_same = true;
 	size_t k = 0;
@@ -164,8 +178,8 @@ int assign_node(struct arena *a, const struct view *v, struct plan_driver *drive
 			continue;
 		}
 		is_taken[i] = true;
-		out[k] = make(
-			d, old, api_selector_match(&d->d.spec.node_selector, &n->labels));
+		out[k] = make(d, old, up,
+			api_selector_match(&d->d.spec.node_selector, &n->labels));
 		is_same = is_same && old && same(&out[k], old);
 		k++;
 	}

@@ -6,6 +6,8 @@
 
 #include "kube.h"
 
+enum { GOOD_MAX = 512 << 10 }; /* of a spec in a status; an object may have 1.5 MB */
+
 int bodies_path(struct buf *out, const char *prefix, const char *name, const char *suffix)
 {
 	buf_clear(out);
@@ -37,10 +39,10 @@ static struct json *member(struct json *j, const char *key)
 static int add_driver(
 	const struct fleet *f, struct json *list, const struct view_assign *s)
 {
-	const struct view_driver *d = fleet_driver(f, s->name);
+	const struct json *driver = fleet_driver_spec_of(f, s->name, s->generation);
 	struct json *j;
 
-	if (!d || !d->has_spec || d->d.meta.generation != s->generation)
+	if (!driver)
 		return -ESTALE;
 	j = json_new_object();
 	if (!j)
@@ -49,7 +51,7 @@ static int add_driver(
 		json_set_int(j, "generation", s->generation) < 0 ||
 		(s->proceed && json_set_int(j, "proceedGeneration", s->proceed) < 0) ||
 		(s->unload && json_set_bool(j, "unload", true) < 0) ||
-		json_set(j, "spec", json_copy(fleet_driver_spec(f, s->name))) < 0) {
+		json_set(j, "spec", json_copy(driver)) < 0) {
 		json_free(j);
 		return -ENOMEM;
 	}
@@ -301,7 +303,41 @@ static int set_kernels(struct json *status, const struct plan_driver *p)
 	return json_set(status, "kernels", list);
 }
 
-int bodies_driver_status(const struct plan_driver *p, struct json **ret)
+/* The generation to go back to: today's once it is ready everywhere, else the one that is stored. */
+static int set_good(
+	const struct fleet *f, struct json *status, const struct plan_driver *p)
+{
+	const struct view_driver *d = p->driver;
+	bool is_new = p->is_good && d->good.generation != d->d.meta.generation;
+	struct buf text CLEANUP(buf_done);
+	struct json *j;
+	int r;
+
+	if (!is_new && d->good.generation == 0)
+		return 0;
+	buf_init(&text, GOOD_MAX);
+	/* One that is too large to keep is not kept. */
+	if (is_new && json_print(fleet_driver_spec(f, d->name), false, &text) < 0)
+		return 0;
+	j = json_new_object();
+	if (!j)
+		return -ENOMEM;
+	r = json_set_int(
+		j, "generation", is_new ? d->d.meta.generation : d->good.generation);
+	if (r >= 0)
+		r = json_set_str(
+			j, "version", is_new ? d->d.spec.version : d->good.version);
+	if (r >= 0)
+		r = json_set_str(j, "spec", is_new ? buf_cstr(&text) : d->good.text);
+	if (r < 0) {
+		json_free(j);
+		return r;
+	}
+	return json_set(status, "lastGood", j);
+}
+
+int bodies_driver_status(
+	const struct fleet *f, const struct plan_driver *p, struct json **ret)
 {
 	CLEANUP(json_freep)
 	struct json *j = object(API_GROUP_VERSION, API_KIND_DRIVER, p->driver->name),
@@ -319,6 +355,8 @@ int bodies_driver_status(const struct plan_driver *p, struct json **ret)
 		r = json_set_int(status, "failedNodes", p->failed);
 	if (r >= 0)
 		r = set_kernels(status, p);
+	if (r >= 0)
+		r = set_good(f, status, p);
 	if (r >= 0)
 		r = set_conditions(status, &p->conditions);
 	if (r >= 0)

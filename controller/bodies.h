@@ -23,7 +23,8 @@ int bodies_cordon(const struct view_node *n, bool on, struct json **ret);
 int bodies_eviction(const struct view_pod *pod, struct json **ret);
 
 /* Objects for server-side apply on /status. */
-int bodies_driver_status(const struct plan_driver *p, struct json **ret);
+int bodies_driver_status(
+	const struct fleet *f, const struct plan_driver *p, struct json **ret);
 int bodies_class_status(const struct plan_class *p, struct json **ret);
 
 /* Merge patch that adds or drops VIEW_FINALIZER. */

@@ -35,6 +35,9 @@ struct view_class *fleet_class(const struct fleet *f, const char *name);
 
 /* The spec as nodes get it (a driver's without nodeSelector and upgradePolicy); NULL when unusable. */
 const struct json *fleet_driver_spec(const struct fleet *f, const char *name);
+/* Of today's generation or of the last good one; NULL for any other. */
+const struct json *fleet_driver_spec_of(
+	const struct fleet *f, const char *name, int64_t generation);
 const struct json *fleet_class_spec(const struct fleet *f, const char *name);
 /* The hash of the status that is stored; 0 when there is none. */
 uint64_t fleet_status_hash(const struct fleet *f, enum fleet_kind kind, const char *name);

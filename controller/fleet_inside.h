@@ -21,6 +21,7 @@ struct driver {
 	struct arena *good; /* what v.d lives in */
 	struct arena *head; /* metadata and conditions of the newest object */
 	struct json *spec; /* as nodes get it */
+	struct json *good_spec; /* of v.good */
 	struct api_meta meta;
 	uint64_t version, status_hash;
 	unsigned seen;

@@ -14,6 +14,7 @@ void fleet_driver_free(void *value)
 	arena_free(d->good);
 	arena_free(d->head);
 	json_free(d->spec);
+	json_free(d->good_spec);
 	free(d);
 }
 
@@ -111,6 +112,34 @@ static int take_driver_spec(struct driver *d, const struct json *obj)
 	return 0;
 }
 
+/* What an older controller, or a stranger, wrote there and cannot be used is none. -ENOMEM. */
+static int read_good(struct driver *d, const struct json *j)
+{
+	CLEANUP(arena_freep) struct arena *a = arena_new(FLEET_OBJECT_MAX);
+	CLEANUP(json_freep) struct json *spec = NULL;
+	const char *text = json_get_str(j, "spec");
+	int64_t generation = json_get_int(j, "generation", 0);
+	struct api_driver_spec parsed;
+
+	json_free(TAKE(d->good_spec));
+	d->v.good = (struct view_good){ 0 };
+	memset(&parsed, 0, sizeof(parsed));
+	if (!a)
+		return -ENOMEM;
+	if (generation <= 0 || !text || json_parse(text, strlen(text), &spec, NULL) < 0 ||
+		field_parse_at(a, api_driver_spec_fields, spec, "spec", false, &parsed,
+			NULL) < 0)
+		return 0;
+	d->v.good = (struct view_good){
+		.generation = generation,
+		.version = arena_strdup(d->head, view_str(json_get_str(j, "version"))),
+		.text = arena_strdup(d->head, text),
+		.spec_hash = jhash(spec),
+	};
+	d->good_spec = TAKE(spec);
+	return d->v.good.version && d->v.good.text ? 0 : -ENOMEM;
+}
+
 static int fill_driver(struct driver *d, const struct json *obj)
 {
 	arena_free(d->head);
@@ -127,7 +156,8 @@ static int fill_driver(struct driver *d, const struct json *obj)
 	d->v.deleted_at = seconds(obj, "metadata.deletionTimestamp");
 	d->v.has_finalizer = has_finalizer(&d->meta);
 	d->status_hash = json_get(obj, "status") ? jhash(json_get(obj, "status")) : 0;
-	if (read_conditions(d->head, json_get(obj, "status"), &d->v.conditions) < 0)
+	if (read_conditions(d->head, json_get(obj, "status"), &d->v.conditions) < 0 ||
+		read_good(d, json_path(obj, "status.lastGood")) < 0)
 		return -ENOMEM;
 	return take_driver_spec(d, obj);
 }
@@ -236,6 +266,18 @@ const struct json *fleet_driver_spec(const struct fleet *f, const char *name)
 	const struct driver *d = map_get(f->drivers, name);
 
 	return d ? d->spec : NULL;
+}
+
+const struct json *fleet_driver_spec_of(
+	const struct fleet *f, const char *name, int64_t generation)
+{
+	const struct driver *d = map_get(f->drivers, name);
+
+	if (!d || !d->v.has_spec)
+		return NULL;
+	if (generation == d->v.d.meta.generation)
+		return d->spec;
+	return generation == d->v.good.generation ? d->good_spec : NULL;
 }
 
 const struct json *fleet_class_spec(const struct fleet *f, const char *name)

@@ -30,7 +30,8 @@ static uint64_t hash_assign(const struct view *v, const struct view_assign *s)
 		jhash_member(&h, "unload", jhash_bool(true));
 	for (size_t i = 0; i < v->n_drivers; i++)
 		if (streq(v->drivers[i]->name, s->name))
-			jhash_member(&h, "spec", v->drivers[i]->spec_hash);
+			jhash_member(
+				&h, "spec", view_spec_hash(v->drivers[i], s->generation));
 	return jhash_end(h);
 }
 
@@ -95,11 +96,10 @@ static int set_permissions(struct arena *a, struct wave_node *n)
 
 	for (size_t i = 0; i < n->assigns.n; i++) {
 		const struct view_assign *s = VIEW_AT(struct view_assign, n->assigns, i);
-		int64_t proceed = wave_may_replace(up->state) &&
-						  wave_targets(up->target, s->name,
-							  s->generation)
-					  ? s->generation
-					  : 0;
+		bool is_target = wave_targets(up->target, s->name,
+			up->state == API_UPGRADE_ROLLBACK ? 0 : s->generation);
+		int64_t proceed = wave_may_replace(up->state) && is_target ? s->generation
+									   : 0;
 
 		if (proceed == s->proceed)
 			continue;

@@ -64,6 +64,7 @@ struct plan_driver {
 	/* out */
 	struct list conditions; /* struct api_condition */
 	bool add_finalizer, drop_finalizer;
+	bool is_good; /* today's generation is ready on all nodes: the one to go back to */
 };
 
 struct plan_class {

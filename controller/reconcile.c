@@ -202,7 +202,7 @@ static int want_objects(struct reconcile *rc, struct plan *p)
 
 		r = want_finalizer(rc, &p->drivers[i]);
 		if (r >= 0)
-			r = bodies_driver_status(&p->drivers[i], &body);
+			r = bodies_driver_status(rc->fleet, &p->drivers[i], &body);
 		if (r >= 0)
 			r = want_status(rc, "driver", p->drivers[i].driver->name,
 				FLEET_DRIVERS, body);

@@ -72,7 +72,7 @@ static void add_driver(struct plan_driver *d, const struct view_node *n,
 {
 	const struct view_driver_state *st = state_of(n, s->name);
 	bool is_current = st && st->generation == d->driver->d.meta.generation;
-	bool is_target = wave_targets(up->target, s->name, s->generation);
+	bool is_target = wave_targets(up->target, s->name, d->driver->d.meta.generation);
 
 	d->desired++;
 	if (!n->is_ready)
@@ -248,6 +248,14 @@ static void say_degraded(struct saying *s, struct plan_driver *d)
 		say(s, "Degraded", false, "AsExpected", "");
 }
 
+/* On all nodes that can be asked, and not by luck: nothing failed and nothing is on its way. */
+static bool is_good(const struct plan_driver *d)
+{
+	return d->driver->has_spec && !d->driver->invalid && !d->driver->deleted_at &&
+	       d->ready > 0 && d->failed == 0 && d->upgrading == 0 && d->waiting == 0 &&
+	       d->ready + d->offline >= d->desired;
+}
+
 static int finish_driver(struct arena *a, struct plan_driver *d, int64_t now)
 {
 	const struct view_driver *v = d->driver;
@@ -260,6 +268,7 @@ static int finish_driver(struct arena *a, struct plan_driver *d, int64_t now)
 
 	if (!counts)
 		return -ENOMEM;
+	d->is_good = is_good(d);
 	is_moving = d->desired > d->ready + d->failed && !d->is_stopped && !v->invalid;
 	say_ready(&s, d, counts);
 	say_if(&s, "Reconciling", is_moving || v->deleted_at,

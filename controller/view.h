@@ -120,6 +120,13 @@ struct view_node {
 	struct view_pods *pods; /* NULL: not listed */
 };
 
+/* The generation that was ready on all nodes last, as the driver's status keeps it. */
+struct view_good {
+	int64_t generation; /* 0: none */
+	const char *version, *text; /* text: the spec as nodes got it, as JSON */
+	uint64_t spec_hash;
+};
+
 struct view_driver {
 	struct api_driver d; /* the last that could be parsed */
 	const char *name; /* also when it cannot be parsed */
@@ -133,6 +140,7 @@ struct view_driver {
 	uint64_t selector; /* hash of spec.nodeSelector, never 0 */
 	uint64_t spec_hash; /* jhash() of the spec as nodes get it */
 	struct list conditions; /* struct api_condition, as stored */
+	struct view_good good;
 };
 
 struct view_class {
@@ -155,6 +163,14 @@ struct view {
 	size_t n_nodes;
 	const char *own_node; /* that this process runs on, may be NULL */
 };
+
+/* The hash of the spec that an entry of @generation carries: of the last good one, or of today's. */
+static inline uint64_t view_spec_hash(const struct view_driver *d, int64_t generation)
+{
+	return generation != d->d.meta.generation && generation == d->good.generation
+		       ? d->good.spec_hash
+		       : d->spec_hash;
+}
 
 #define VIEW_AT(type, list, i) (&((type *)(list).items)[i])
 

@@ -114,6 +114,20 @@ bool step_all_loaded(struct step *s)
 
 /* ---- states ---- */
 
+/* Whether what waits here is what failed here. */
+static bool is_all_tried(const struct step *s)
+{
+	for (size_t i = 0; i < s->n->assigns.n; i++) {
+		struct plan_driver *d = wave_driver(s->w, s->n, i);
+
+		if (d && wave_is_pending(s->v, d) &&
+			!wave_targets(s->up->target, d->driver->name,
+				d->driver->d.meta.generation))
+			return false;
+	}
+	return true;
+}
+
 /* NONE, DONE, FAILED: begin when something is pending that was not tried already. */
 static int at_rest(struct step *s)
 {
@@ -123,7 +137,7 @@ static int at_rest(struct step *s)
 	}
 	if (!*s->pending)
 		return 0;
-	if (s->up->state == API_UPGRADE_FAILED && streq(s->up->target, s->pending))
+	if (s->up->state == API_UPGRADE_FAILED && is_all_tried(s))
 		return 0;
 	step_enter(s, API_UPGRADE_REQUIRED, "", "");
 	s->up->target = s->pending;
@@ -213,6 +227,8 @@ static bool hold_offline(struct step *s)
 		return false;
 	if (s->up->state == API_UPGRADE_REBOOT && !s->v->is_deleting)
 		return false; /* away because we sent it away: its clock runs */
+	if (s->up->state == API_UPGRADE_ROLLBACK) /* its reason is the failure's */
+		return !s->v->is_ready || s->v->is_deleting;
 	if (!s->v->is_ready || s->v->is_deleting) {
 		step_show(s, offline, "");
 		return true;
@@ -234,6 +250,7 @@ static int (*const steps[API_UPGRADE_STATES_])(struct step *s) = {
 	[API_UPGRADE_REPLACE] = step_replace,
 	[API_UPGRADE_REBOOT] = step_reboot,
 	[API_UPGRADE_VALIDATION] = step_validation,
+	[API_UPGRADE_ROLLBACK] = step_rollback,
 	[API_UPGRADE_UNCORDON] = at_uncordon,
 	[API_UPGRADE_DONE] = at_rest,
 	[API_UPGRADE_FAILED] = at_rest,

@@ -42,7 +42,8 @@ static void count_node(struct wave *w, struct wave_node *n)
 	const struct view_node *v = n->node;
 	const struct view_upgrade *up = wave_effective(v);
 	/* One that we sent away counts until it is back or given up. */
-	bool is_up = v->is_ready || up->state == API_UPGRADE_REBOOT;
+	bool is_up = v->is_ready || up->state == API_UPGRADE_REBOOT ||
+		     v->upgrade.state == API_UPGRADE_REBOOT;
 
 	for (size_t i = 0; i < n->assigns.n; i++) {
 		const struct view_assign *s = VIEW_AT(struct view_assign, n->assigns, i);

@@ -42,3 +42,10 @@ int step_pods(struct step *s) _must_check_; /* WAIT_FOR_JOBS, POD_DELETION, DRAI
 int step_replace(struct step *s) _must_check_;
 int step_reboot(struct step *s) _must_check_;
 int step_validation(struct step *s) _must_check_;
+int step_rollback(struct step *s) _must_check_;
+
+/* wave_rollback.c: the new build failed: back to the last good one where there is one. -ENOMEM. */
+int step_fail_build(struct step *s, const char *reason, const char *message) _must_check_;
+/* wave_validate.c */
+int64_t step_validation_limit(const struct step *s);
+bool step_is_passing(const char *reason);

@@ -11,7 +11,8 @@ bool wave_is_active(int state)
 
 bool wave_may_replace(int state)
 {
-	return state == API_UPGRADE_REPLACE || state == API_UPGRADE_VALIDATION;
+	return state == API_UPGRADE_REPLACE || state == API_UPGRADE_VALIDATION ||
+	       state == API_UPGRADE_ROLLBACK;
 }
 
 bool wave_targets(const char *target, const char *name, int64_t generation)

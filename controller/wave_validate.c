@@ -8,7 +8,7 @@ enum {
 	REBOOT_LIMIT_S = 1800, /* at least: large servers take their time */
 };
 
-static int64_t validation_limit(const struct step *s)
+int64_t step_validation_limit(const struct step *s)
 {
 	int64_t longest = 0;
 
@@ -18,7 +18,7 @@ static int64_t validation_limit(const struct step *s)
 }
 
 /* Failures that may pass by themselves: they count when time is up. */
-static bool is_passing(const char *reason)
+bool step_is_passing(const char *reason)
 {
 	return streq(reason, reason_name(REASON_MODULE_IN_USE)) ||
 	       streq(reason, reason_name(REASON_DRIVER_NOT_BOUND)) ||
@@ -39,16 +39,15 @@ static const struct view_driver_state *failure(struct step *s)
 	return NULL;
 }
 
-static void validation_too_late(struct step *s)
+static int validation_too_late(struct step *s)
 {
 	const struct view_driver_state *f = failure(s);
 
 	if (f && *f->reason)
-		step_fail(s, f->reason,
+		return step_fail_build(s, f->reason,
 			step_text(s, "driver ", f->name, " did not recover in time"));
-	else
-		step_fail(s, reason_name(REASON_VALIDATION_TIMEOUT),
-			"the driver was not loaded, bound and advertised in time");
+	return step_fail_build(s, reason_name(REASON_VALIDATION_TIMEOUT),
+		"the driver was not loaded, bound and advertised in time");
 }
 
 int step_work(struct step *s)
@@ -69,7 +68,7 @@ int step_work(struct step *s)
 /* The boot that the record names has to end. What another boot says is of after it. */
 int step_reboot(struct step *s)
 {
-	int64_t limit = MAX(validation_limit(s), (int64_t)REBOOT_LIMIT_S);
+	int64_t limit = MAX(step_validation_limit(s), (int64_t)REBOOT_LIMIT_S);
 
 	if (str_empty(s->up->boot)) {
 		s->up->boot = str_empty(s->v->boot_id) ? NULL : s->v->boot_id;
@@ -78,7 +77,10 @@ int step_reboot(struct step *s)
 		step_enter(s, API_UPGRADE_VALIDATION, "", "");
 		return 0;
 	}
-	if (!step_is_late(s, limit))
+	if (s->v->is_ready && !s->v->is_unschedulable)
+		step_fail(s, reason_name(REASON_DRAIN_BLOCKED),
+			"the node was uncordoned before its reboot");
+	else if (!step_is_late(s, limit))
 		step_show(s, s->v->is_ready ? "" : WAVE_REBOOTING, "");
 	else if (s->v->is_ready)
 		step_fail(s, reason_name(REASON_TIMEOUT),
@@ -104,8 +106,8 @@ int step_replace(struct step *s)
 		st = wave_current(s->v, d);
 		if (st && (step_is_settled(st) || st->state == API_DRIVER_FAILED))
 			continue;
-		if (step_is_late(s, validation_limit(s)))
-			validation_too_late(s);
+		if (step_is_late(s, step_validation_limit(s)))
+			return validation_too_late(s);
 		return 0;
 	}
 	step_enter(s, API_UPGRADE_VALIDATION, "", "");
@@ -170,18 +172,18 @@ int step_validation(struct step *s)
 	const struct view_driver_state *f = failure(s);
 	const char *missing = missing_resource(s);
 
-	if (f && !is_passing(f->reason)) {
-		step_fail(s, *f->reason ? f->reason : reason_name(REASON_LOAD_FAILED),
+	if (f && !step_is_passing(f->reason)) {
+		return step_fail_build(s,
+			*f->reason ? f->reason : reason_name(REASON_LOAD_FAILED),
 			step_text(s, "driver ", f->name, " failed on this node"));
-		return 0;
 	}
 	if (step_all_loaded(s) && !missing) {
 		step_enter(s, API_UPGRADE_UNCORDON, "", "");
 		return 0;
 	}
-	if (step_is_late(s, validation_limit(s)))
-		validation_too_late(s);
-	else if (missing)
+	if (step_is_late(s, step_validation_limit(s)))
+		return validation_too_late(s);
+	if (missing)
 		step_show(s, "",
 			step_text(s, "waiting for ", missing, " to be allocatable"));
 	return 0;

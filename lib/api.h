@@ -282,6 +282,7 @@ enum api_upgrade_state {
 	API_UPGRADE_REPLACE, /* the agent may proceed: unload, load */
 	API_UPGRADE_REBOOT, /* the agent reboots the node, if it still runs the boot named */
 	API_UPGRADE_VALIDATION,
+	API_UPGRADE_ROLLBACK, /* it failed: the last good build comes back */
 	API_UPGRADE_UNCORDON,
 	API_UPGRADE_DONE,
 	API_UPGRADE_FAILED,
@@ -297,7 +298,6 @@ struct api_node_upgrade {
 	const char *boot_id; /* of the boot that API_UPGRADE_REBOOT ends */
 	const char *reason, *message;
 };
-struct api_node_spec {
 /* Who builds a driver for a kernel, for the whole fleet, and what came of it. */
 struct api_node_build {
 	const char *driver;
@@ -308,10 +308,11 @@ struct api_node_build {
 	int64_t since; /* seconds since 1970 when this one was */
 	const char *key, *digest; /* once it is published: content key, manifest's digest */
 };
+struct api_node_spec {
 	struct list drivers; /* struct api_node_driver */
 	struct list classes; /* struct api_node_class */
-	struct api_node_upgrade upgrade;
 	struct list builds; /* struct api_node_build: only where the fleet shares */
+	struct api_node_upgrade upgrade;
 };
 
 /* ---- AcceleratorNode.status: written by the agent ---- */
@@ -329,9 +330,9 @@ struct api_node_kernel_driver { /* one driver for one kernel */
 	const char *reason, *message;
 	const char *artifact; /* content key */
 	int64_t build_seconds; /* 0: taken from the store */
-};
 	int64_t generation; /* of the AcceleratorDriver that this entry speaks of */
 	const char *digest; /* of the artifact's manifest in the registry, once we published it */
+};
 struct api_node_kernel {
 	const char *release;
 	bool running, next; /* next: what a reboot would start, as far as the host says */

@@ -495,7 +495,8 @@ static const struct field upgrade_policy_fields[] = {
 		.type = FIELD_BOOL,
 		POLICY(rollback_on_failure),
 		.def = true,
-		.doc = "Load the last good build again where the new one fails; true when absent." },
+		.doc = "Give nodes on which the new generation fails the last good one again, the one "
+		       "that ran on all nodes; true when absent." },
 	{ 0 }
 };
 

@@ -12,6 +12,7 @@ const char *const api_upgrade_state_names[] = {
 	[API_UPGRADE_REPLACE] = "replace-required",
 	[API_UPGRADE_REBOOT] = "reboot-required",
 	[API_UPGRADE_VALIDATION] = "validation-required",
+	[API_UPGRADE_ROLLBACK] = "rollback-required",
 	[API_UPGRADE_UNCORDON] = "uncordon-required",
 	[API_UPGRADE_DONE] = "upgrade-done",
 	[API_UPGRADE_FAILED] = "upgrade-failed",
@@ -82,7 +83,6 @@ static const struct field node_class_fields[] = {
 	{ 0 }
 };
 
-#define UPGRADE(m) .off = offsetof(struct api_node_upgrade, m)
 #define BUILD(m) .off = offsetof(struct api_node_build, m)
 static const struct field node_build_fields[] = {
 	{ .name = "driver",
@@ -122,6 +122,7 @@ static const struct field node_build_fields[] = {
 	{ 0 }
 };
 
+#define UPGRADE(m) .off = offsetof(struct api_node_upgrade, m)
 static const struct field upgrade_fields[] = {
 	{ .name = "state",
 		.type = FIELD_ENUM,
@@ -167,7 +168,6 @@ const struct field api_node_spec_fields[] = {
 		.sub = node_class_fields,
 		.size = sizeof(struct api_node_class),
 		.doc = "All AcceleratorClasses, for the device plugin." },
-	{ .name = "upgrade",
 	{ .name = "builds",
 		.type = FIELD_LIST,
 		SPEC(builds),
@@ -175,6 +175,7 @@ const struct field api_node_spec_fields[] = {
 		.sub = node_build_fields,
 		.size = sizeof(struct api_node_build),
 		.doc = "Who builds for the fleet, and what was published; empty where nothing is shared." },
+	{ .name = "upgrade",
 		.type = FIELD_OBJ,
 		SPEC(upgrade),
 		.present_off = offsetof(struct api_node_spec, upgrade.present),
@@ -209,7 +210,6 @@ static const struct field kernel_driver_fields[] = {
 		.type = FIELD_INT,
 		KDRIVER(build_seconds),
 		.doc = "Time the build took; 0 when it was taken from a store." },
-	{ 0 }
 	{ .name = "generation",
 		.type = FIELD_INT,
 		KDRIVER(generation),
@@ -218,6 +218,7 @@ static const struct field kernel_driver_fields[] = {
 		.type = FIELD_STR,
 		KDRIVER(digest),
 		.doc = "Digest of the artifact's manifest in the registry, once this node published it." },
+	{ 0 }
 };
 
 #define KERNEL(m) .off = offsetof(struct api_node_kernel, m)

@@ -64,6 +64,7 @@ struct node {
 	struct machine m;
 	struct pod pods[PODS_MAX];
 	bool admin_cordon; /* an admin wants it out of use */
+	bool is_disturbed; /* an admin let pods in while it was drained */
 
 	/* a write on its way */
 	bool is_writing, is_uncertain; /* uncertain: an earlier try may have been done */
@@ -188,6 +189,7 @@ static void make_policy(struct sim *s, struct api_upgrade_policy *p)
 	p->drain.timeout_seconds = 60;
 	p->validation_timeout_seconds = 80;
 	p->reboot_required = below(s, 4) == 0;
+	p->rollback_on_failure = below(s, 3) != 0;
 }
 
 static void make_driver(struct sim *s, size_t i)
@@ -432,6 +434,11 @@ static void store(struct sim *s, struct node *n)
 		s->res->upgrades++;
 	if (n->acc.state != w->state && w->state == API_UPGRADE_FAILED)
 		s->res->failures++;
+	if (n->acc.state == API_UPGRADE_ROLLBACK && w->state == API_UPGRADE_FAILED &&
+		strstr(w->message, "runs again"))
+		s->res->rollbacks++;
+	if (w->state == API_UPGRADE_CORDON)
+		n->is_disturbed = false;
 	check_assigns(s, n, w);
 	/* the agent's half is its own */
 	w->is_known = n->acc.is_known;
@@ -725,7 +732,7 @@ static bool reboot(struct sim *s, struct node *n)
 	if (n->acc.state != API_UPGRADE_REBOOT || !streq(n->acc.boot, now) ||
 		!n->obj.is_ready || trouble(s, 30))
 		return false;
-	if (holds_device(n) && n->obj.is_unschedulable)
+	if (holds_device(n) && !n->is_disturbed)
 		broken(s, "'%s' reboots under its pods", n->name);
 	say(s, "%s: reboots", n->name);
 	s->res->reboots++;
@@ -791,6 +798,7 @@ static void upset_node(struct sim *s, struct node *n)
 	}
 	if (trouble(s, 2) && n->obj.is_unschedulable) {
 		n->admin_cordon = n->obj.is_unschedulable = false;
+		n->is_disturbed = true;
 		say(s, "%s: an admin uncordons", n->name);
 		touch(n);
 	}
@@ -849,6 +857,29 @@ static void calm_down(struct sim *s)
 		s->drivers[i].v.d.spec.paused = false;
 }
 
+/* The status of a driver is written, some time. */
+static void keep_good(struct sim *s, struct driver *d, const struct plan_driver *p)
+{
+	int64_t g = d->v.d.meta.generation;
+
+	if (!p->is_good || d->v.good.generation == g || trouble(s, 30))
+		return;
+	if (d->bad_from && d->bad_share == 100 && g >= d->bad_from && s->n_nodes > 0 &&
+		d->same_build != g)
+		for (size_t i = 0; i < s->n_nodes; i++)
+			if (s->nodes[i].m.is_broken[d->name[1] - '0'])
+				broken(s, "'%s': a bad generation is called good",
+					d->name);
+	d->v.good = (struct view_good){
+		.generation = g,
+		.version = "",
+		.text = "{}",
+		.spec_hash = d->v.spec_hash,
+	};
+	say(s, "%s: generation %lld is good", d->name, (long long)g);
+	s->changed = true;
+}
+
 /* ---- time ---- */
 
 /* An old build that still runs has a reason that people can see. */
@@ -858,7 +889,9 @@ static void check_builds(struct sim *s, const struct node *n)
 		const struct view_assign *a = &n->acc.assigns[i];
 		size_t d = (size_t)(a->name[1] - '0');
 
-		if (a->generation != s->drivers[d].v.d.meta.generation)
+		if (a->generation != s->drivers[d].v.d.meta.generation &&
+			(n->acc.state != API_UPGRADE_FAILED ||
+				a->generation != s->drivers[d].v.good.generation))
 			broken(s, "'%s' has an old generation of '%s'", n->name, a->name);
 		if (n->m.loaded[d] != build_of(&s->drivers[d], a->generation) &&
 			n->acc.state != API_UPGRADE_REQUIRED &&
@@ -919,6 +952,8 @@ static int tick(struct sim *s, int64_t *wake_at)
 		return 0;
 	}
 	*wake_at = p.wake_at;
+	for (size_t i = 0; i < s->n_drivers; i++)
+		keep_good(s, &s->drivers[i], &p.drivers[i]);
 	act(s, &p);
 	return p.n_nodes > 0;
 }

@@ -10,7 +10,8 @@
 struct sim_result {
 	char broken[256]; /* the property that did not hold, "" when all did */
 	unsigned ticks; /* how far it got */
-	unsigned upgrades, failures, evictions, conflicts, offline, restarts, reboots;
+	unsigned upgrades, failures, evictions, conflicts, offline, restarts, reboots,
+		rollbacks;
 };
 
 /* Runs one seed. @trace prints what happens to stderr. False: see broken. */

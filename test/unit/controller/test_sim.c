@@ -38,12 +38,15 @@ static void test_properties(void **state)
 		sum.offline += r.offline;
 		sum.restarts += r.restarts;
 		sum.reboots += r.reboots;
+		sum.rollbacks += r.rollbacks;
 		sum.ticks += r.ticks;
 	}
-	print_message("%llu seeds: %u ticks, %u upgrades, %u failures, %u evictions, "
-		      "%u conflicts, %u nodes lost, %u restarts, %u reboots\n",
+	print_message(
+		"%llu seeds: %u ticks, %u upgrades, %u failures, %u evictions, "
+		"%u conflicts, %u nodes lost, %u restarts, %u reboots, %u rollbacks\n",
 		(unsigned long long)n, sum.ticks, sum.upgrades, sum.failures,
-		sum.evictions, sum.conflicts, sum.offline, sum.restarts, sum.reboots);
+		sum.evictions, sum.conflicts, sum.offline, sum.restarts, sum.reboots,
+		sum.rollbacks);
 	if (is_replay)
 		return;
 	/* a simulator in which nothing happens proves nothing */
@@ -51,6 +54,7 @@ static void test_properties(void **state)
 	assert_true(sum.failures > n / 10);
 	assert_true(sum.evictions > n / 2);
 	assert_true(sum.reboots > n / 10);
+	assert_true(sum.rollbacks > n / 20);
 	assert_true(sum.conflicts > 0 && sum.offline > 0 && sum.restarts > 0);
 }
 
