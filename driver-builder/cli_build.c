@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* `build` and `verify`: one source or some module files, one kernel, no agent. */
+/* `build`: one source, one kernel, no agent. */
 #include <limits.h>
 #include <stdio.h>
 
 #include "build.h"
 #include "cli.h"
 #include "file.h"
-#include "verify.h"
 
 static void kernels_donep(struct kernels *k)
 {
@@ -173,84 +172,4 @@ int cli_build(struct cli *c, int argc, char **argv)
 	if (r == 0 && out && copy_out(&c->env, res.key, out, &e) < 0)
 		return cli_fail(c, &e);
 	return cli_print_build(c, &res);
-}
-
-static struct json *report_json(
-	const char *path, const struct verify_report *v, const struct err *e)
-{
-	CLEANUP(json_freep) struct json *j = json_new_object();
-	struct json *warnings = json_new_array();
-	int r = j && warnings ? 0 : -ENOMEM;
-
-	for (size_t i = 0; r == 0 && i < v->warnings_n; i++)
-		r = json_add(warnings, json_new_str(v->warnings[i]));
-	if (r < 0) {
-		json_free(warnings);
-		return NULL;
-	}
-	if (json_set(j, "warnings", warnings) < 0 || json_set_str(j, "file", path) < 0 ||
-		json_set_bool(j, "ok", e->code == 0) < 0 ||
-		json_set_str(j, "name", v->name) < 0 ||
-		json_set_str(j, "vermagic", v->vermagic) < 0 ||
-		json_set_str(j, "srcversion", v->srcversion) < 0 ||
-		json_set_int(j, "symbols", (int64_t)v->symbols) < 0 ||
-		json_set_bool(j, "signed", v->is_signed) < 0 ||
-		json_set_str(j, "reason", reason_name(e->reason)) < 0 ||
-		json_set_str(j, "error", e->text) < 0)
-		return NULL;
-	return TAKE(j);
-}
-
-static int print_reports(
-	const struct cli *c, const struct verify_report *v, int r, const struct err *e)
-{
-	CLEANUP(json_freep) struct json *list = json_new_array();
-	static const struct err none;
-	struct buf b CLEANUP(buf_done);
-
-	buf_init(&b, 1 << 20);
-	/* verify_files() stops at the first refusal: the last one with a name, or none. */
-	for (int i = 0; list && i < c->n_args; i++) {
-		if (r < 0 && !*v[i].name)
-			continue;
-		if (r == 0)
-			(void)buf_fmt(&b, "%s: ok, %zu symbols proved%s\n", c->args[i],
-				v[i].symbols, v[i].is_signed ? ", signed" : "");
-		for (size_t k = 0; k < v[i].warnings_n; k++)
-			(void)buf_fmt(
-				&b, "%s: warning: %s\n", c->args[i], v[i].warnings[k]);
-		if (r == 0 && json_add(list, report_json(c->args[i], &v[i], &none)) < 0)
-			return CLI_FAILED;
-	}
-	if (r < 0)
-		return cli_fail(c, e);
-	return cli_print(c, list, buf_cstr(&b));
-}
-
-int cli_verify(struct cli *c, int argc, char **argv)
-{
-	struct kernels ks CLEANUP(kernels_donep) = { NULL, 0 };
-	CLEANUP(verify_kernel_freep) struct verify_kernel *v = NULL;
-	CLEANUP(freep) struct verify_report *reports = NULL;
-	const char *kernel = NULL;
-	const struct cli_option own[] = {
-		{ "kernel", "RELEASE", &kernel, "as in /lib/modules" },
-		{ NULL },
-	};
-	const struct kernel *k;
-	struct err e = { 0 };
-	int r;
-
-	if (!cli_parse(c, cli_find("verify"), own, argc, argv, 1, -1))
-		return cli_early(c);
-	if (!need("verify", "kernel", kernel))
-		return CLI_USAGE;
-	reports = calloc((size_t)c->n_args, sizeof(*reports));
-	if (!reports)
-		return CLI_FAILED;
-	if (find_kernel(&c->env, kernel, &ks, &k, &e) < 0 ||
-		verify_kernel_open(k, c->env.root, &v, &e) < 0)
-		return cli_fail(c, &e);
-	r = verify_files(v, (const char *const *)c->args, (size_t)c->n_args, reports, &e);
-	return print_reports(c, reports, r, &e);
 }

@@ -302,7 +302,7 @@ static int read_versions(const struct reader *r, struct elf *out)
 		return 0;
 	if (b.len % MODVERSION_SIZE != 0)
 		return invalid(r->e, "__versions has a broken size");
-	out->has_versions = true;
+	out->has_versions = out->has_basic_versions = true;
 	for (i = 0; i < b.len; i += MODVERSION_SIZE) {
 		struct bytes name = { b.p + i + 8, MODVERSION_SIZE - 8 };
 		const char *s = string_at(name, 0);

@@ -26,6 +26,7 @@ struct elf {
 	uint16_t machine; /* EM_X86_64, EM_AARCH64, … */
 	bool is_64;
 	bool has_versions; /* __versions or its extended form is there */
+	bool has_basic_versions; /* __versions: only then the kernel skips vermagic's release */
 	bool has_ext_versions; /* __version_ext_names/_crcs (6.14 and later) */
 	const void *bytes; /* what was parsed */
 	size_t elf_len; /* without the signature */

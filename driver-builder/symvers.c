@@ -51,6 +51,17 @@ static int parse_crc(const char *s, uint32_t *ret)
 	return 0;
 }
 
+/* Since 6.13 namespaces stand in quotes. */
+static const char *unquote(char *s)
+{
+	size_t n = s ? strlen(s) : 0;
+
+	if (n < 2 || s[0] != '"' || s[n - 1] != '"')
+		return s ? s : "";
+	s[n - 1] = '\0';
+	return s + 1;
+}
+
 static int parse_line(char *line, struct symvers_entry *ret)
 {
 	char *p = line, *crc = field(&p), *name = field(&p), *module = field(&p);
@@ -59,7 +70,10 @@ static int parse_line(char *line, struct symvers_entry *ret)
 	if (!name || !*name || !module || !type)
 		return -EINVAL;
 	*ret = (struct symvers_entry){
-		.name = name, .module = module, .space = space ? space : ""
+		.name = name,
+		.module = module,
+		.space = unquote(space),
+		.is_gpl = str_starts(type, "EXPORT_SYMBOL_GPL"),
 	};
 	return parse_crc(crc, &ret->crc);
 }

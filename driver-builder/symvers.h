@@ -11,6 +11,7 @@ struct symvers;
 struct symvers_entry {
 	const char *name, *module, *space; /* space: namespace, "" */
 	uint32_t crc;
+	bool is_gpl; /* only for modules with a licence that the GPL agrees with */
 };
 
 /* Copies @text. "0xCRC\tsymbol\tmodule\ttype[\tnamespace]"; a line that is not so is -EINVAL with its

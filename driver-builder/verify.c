@@ -1,161 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Proves, from files alone, that a kernel would load a module, or says why it would not. */
-#include "verify.h"
-
 #include <elf.h>
-#include <limits.h>
 #include <stdio.h>
 
-#include "file.h"
+#include "firmware.h"
+#include "verify_kernel.h"
 
-enum { HASH_FILE_MAX = 4096 };
-
-struct verify_kernel {
-	char *root;
-	char release[KERNEL_RELEASE_MAX];
-	struct symvers *symbols;
-	char *config;
-	bool has_modversions;
-	bool demands_signature;
-	char flags[VERIFY_TEXT_MAX]; /* of vermagic, for the kernel's own machine */
-	uint16_t machine;
-};
-
-/* ---- what is known of a kernel ---- */
-
-static bool is_set(const char *config, const char *option)
-{
-	char v[8];
-
-	return kernel_config_find(config, option, v, sizeof(v)) == 0 && streq(v, "y");
-}
-
-/* As include/linux/vermagic.h puts them together. */
-int verify_flags(const char *config, const char *machine, char *out, size_t size)
-{
-	int n = snprintf(out, size, "%s%s%s%s%s",
-		is_set(config, "CONFIG_SMP") ? "SMP " : "",
-		is_set(config, "CONFIG_PREEMPT_RT")	 ? "preempt_rt "
-		: is_set(config, "CONFIG_PREEMPT_BUILD") ? "preempt "
-							 : "",
-		is_set(config, "CONFIG_MODULE_UNLOAD") ? "mod_unload " : "",
-		is_set(config, "CONFIG_MODVERSIONS") ? "modversions " : "",
-		streq(machine, "aarch64") ? "aarch64" : "");
-
-	return n < 0 || (size_t)n >= size ? -ENOBUFS : 0;
-}
-
-static uint16_t machine_of(const char *config, const char **ret_name)
-{
-	static const struct {
-		const char *option, *name;
-		uint16_t machine;
-	} all[] = {
-		{ "CONFIG_X86_64", "x86_64", EM_X86_64 },
-		{ "CONFIG_ARM64", "aarch64", EM_AARCH64 },
-		{ "CONFIG_RISCV", "riscv64", EM_RISCV },
-	};
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(all); i++) {
-		if (!is_set(config, all[i].option))
-			continue;
-		*ret_name = all[i].name;
-		return all[i].machine;
-	}
-	*ret_name = "";
-	return EM_NONE;
-}
-
-/* The running kernel may have been told on its command line to enforce signatures. */
-static bool enforces_now(void)
-{
-	char v[4];
-
-	return file_read_line(
-		       "/sys/module/module/parameters/sig_enforce", v, sizeof(v)) == 0 &&
-	       streq(v, "Y");
-}
-
-/* Structure randomisation puts its seed's hash into vermagic. */
-static int add_randstruct(const struct kernel *k, struct verify_kernel *v)
-{
-	CLEANUP(freep) char *text = NULL;
-	char path[PATH_MAX], hash[128];
-	const char *p, *end;
-	size_t n = strlen(v->flags);
-	int r = path_join(path, sizeof(path), k->headers,
-		"include/generated/randstruct_hash.h", NULL);
-
-	if (!is_set(v->config, "CONFIG_RANDSTRUCT"))
-		return 0;
-	if (r < 0 || file_read(path, HASH_FILE_MAX, &text, NULL, NULL) < 0)
-		return 0;
-	p = strchr(text, '"');
-	end = p ? strchr(p + 1, '"') : NULL;
-	if (!end || (size_t)(end - p) > sizeof(hash))
-		return 0;
-	memcpy(hash, p + 1, (size_t)(end - p - 1));
-	hash[end - p - 1] = '\0';
-	r = snprintf(v->flags + n, sizeof(v->flags) - n, "RANDSTRUCT_%s", hash);
-	return r < 0 || (size_t)r >= sizeof(v->flags) - n ? -ENOBUFS : 0;
-}
-
-static int load_kernel(
-	const struct kernel *k, const char *root, struct verify_kernel *v, struct err *e)
-{
-	char path[PATH_MAX];
-	const char *machine;
-	int r;
-
-	memcpy(v->release, k->release, sizeof(v->release));
-	v->root = strdup(root);
-	if (!v->root)
-		return err_errno(e, -ENOMEM, "kernel '%s'", k->release);
-	if (!k->headers)
-		return err_reason(e, -ENOENT, REASON_HEADERS_MISSING, "kernel '%s': %s",
-			k->release, k->missing ? k->missing : "no headers");
-	r = kernel_config_read(k, &v->config, e);
-	if (r < 0)
-		return r;
-	r = path_join(path, sizeof(path), k->headers, "Module.symvers", NULL);
-	if (r == 0)
-		r = symvers_read(path, &v->symbols, e);
-	if (r < 0)
-		return err_reason(e, r, REASON_HEADERS_MISSING,
-			"kernel '%s': 'Module.symvers' cannot be read", k->release);
-	v->machine = machine_of(v->config, &machine);
-	v->has_modversions = is_set(v->config, "CONFIG_MODVERSIONS");
-	v->demands_signature = is_set(v->config, "CONFIG_MODULE_SIG_FORCE") ||
-			       (k->is_running && enforces_now());
-	r = verify_flags(v->config, machine, v->flags, sizeof(v->flags));
-	return r < 0 ? err_errno(e, r, "kernel '%s'", k->release) : add_randstruct(k, v);
-}
-
-int verify_kernel_open(const struct kernel *k, const char *root,
-	struct verify_kernel **ret, struct err *e)
-{
-	CLEANUP(verify_kernel_freep) struct verify_kernel *v = calloc(1, sizeof(*v));
-	int r;
-
-	if (!v)
-		return err_errno(e, -ENOMEM, "kernel '%s'", k->release);
-	r = load_kernel(k, root, v, e);
-	if (r < 0)
-		return r;
-	*ret = TAKE(v);
-	return 0;
-}
-
-void verify_kernel_free(struct verify_kernel *v)
-{
-	if (!v)
-		return;
-	free(v->root);
-	free(v->config);
-	symvers_free(v->symbols);
-	free(v);
-}
+enum { DEPENDS_NAME_MAX = 128, FIRMWARE_LOOKED_FOR_MAX = 1024 };
 
 /* ---- one module ---- */
 
@@ -164,6 +15,14 @@ static void warn(struct verify_report *rep, const char *what, const char *name)
 	if (rep->warnings_n < VERIFY_WARNINGS_MAX)
 		(void)snprintf(rep->warnings[rep->warnings_n++], VERIFY_TEXT_MAX,
 			"%s '%.128s'", what, name);
+}
+
+static void unproven(struct verify_report *rep, const char *what, const char *name)
+{
+	if (rep->unproven_n < VERIFY_UNPROVEN_MAX)
+		(void)snprintf(rep->unproven[rep->unproven_n], VERIFY_TEXT_MAX,
+			"%s '%.128s'", what, name);
+	rep->unproven_n++;
 }
 
 /* A CRC for @name among the modules that are loaded before this one. */
@@ -202,32 +61,107 @@ static int crc_mismatch(struct err *e, const char *name, uint32_t module, uint32
 		name, module, kernel);
 }
 
+static int missing(struct err *e, const char *name)
+{
+	return err_reason(e, -ENOEXEC, REASON_SYMBOL_MISSING,
+		"symbol '%.256s' is exported by neither the kernel nor a module of this "
+		"driver",
+		name);
+}
+
+/* The kernel's license_is_gpl_compatible(). */
+static bool is_gpl(const struct elf *m)
+{
+	static const char *const all[] = { "GPL", "GPL v2", "GPL and additional rights",
+		"Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL" };
+	const char *licence = elf_modinfo(m, "license");
+	size_t i;
+
+	for (i = 0; licence && i < ARRAY_SIZE(all); i++)
+		if (streq(licence, all[i]))
+			return true;
+	return false;
+}
+
+/* "module:a,b-*" (since 6.16) names the modules that may use the symbol. */
+static bool is_for_module(const char *space, const char *module)
+{
+	size_t n;
+
+	for (space += strlen("module:"); *space; space += n + (space[n] == ',')) {
+		n = strcspn(space, ",");
+		if (n > 0 && space[n - 1] == '*'
+				? strncmp(module, space, n - 1) == 0
+				: strlen(module) == n && strncmp(module, space, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool imports_space(const struct elf *m, const char *space)
+{
+	const struct kv *kvs = m->modinfo.items;
+	size_t i;
+
+	if (str_starts(space, "module:"))
+		return is_for_module(space, m->name ? m->name : "");
+	for (i = 0; i < m->modinfo.n; i++)
+		if (str_starts(kvs[i].key, "import_ns=") && streq(kvs[i].value, space))
+			return true;
+	return false;
+}
+
+/* What the kernel asks of a symbol of its own beside the CRC. */
+static int check_rights(const struct verify_kernel *v, const struct elf *m,
+	const struct symvers_entry *x, struct verify_report *rep, struct err *e)
+{
+	if (x->is_gpl && !is_gpl(m))
+		return err_reason(e, -ENOEXEC, REASON_SYMBOL_MISSING,
+			"symbol '%.256s' is exported to GPL modules only, this one's licence "
+			"is '%.64s'",
+			x->name,
+			elf_modinfo(m, "license") ? elf_modinfo(m, "license") : "");
+	if (!*x->space || imports_space(m, x->space))
+		return 0;
+	if (v->needs_namespaces)
+		return err_reason(e, -ENOEXEC, REASON_SYMBOL_MISSING,
+			"symbol '%.256s' is in the namespace '%.64s', which the module does "
+			"not import",
+			x->name, x->space);
+	warn(rep, "does not import the namespace", x->space);
+	return 0;
+}
+
 static int check_symbol(const struct verify_kernel *v, const struct elf *m,
-	const struct elf_symbol *s, const struct elf *siblings, size_t n, struct err *e)
+	const struct elf_symbol *s, const struct elf *siblings, size_t n,
+	struct verify_report *rep, struct err *e)
 {
 	const struct symvers_entry *x = symvers_find(v->symbols, s->name);
 	const struct elf_symbol *sib = x ? NULL : find_sibling(siblings, n, m, s->name);
 	bool has_crc = x ? v->has_modversions : sib && sib->has_crc;
 	uint32_t crc = x ? x->crc : sib ? sib->crc : 0;
 
-	if (!x && !sib)
-		return s->is_weak
-			       ? 0
-			       : err_reason(e, -ENOEXEC, REASON_SYMBOL_MISSING,
-					 "symbol '%.256s' is exported by neither the kernel "
-					 "nor a module of this driver",
-					 s->name);
-	if (!has_crc || !v->has_modversions || !m->has_versions)
+	if (!x && !sib && v->is_partial && !s->is_weak) {
+		unproven(rep, "symbol", s->name);
 		return 0;
-	/* The kernel refuses a symbol without a version once there are versions at all. */
-	if (!s->has_crc)
-		return err_reason(e, -ENOEXEC, REASON_SYMBOL_CRC_MISMATCH,
-			"symbol '%.256s': the module carries no CRC for it", s->name);
-	return s->crc == crc ? 0 : crc_mismatch(e, s->name, s->crc, crc);
+	}
+	if (!x && !sib)
+		return s->is_weak ? 0 : missing(e, s->name);
+	rep->symbols++;
+	if (has_crc && v->has_modversions && m->has_versions) {
+		/* The kernel refuses a symbol without a version once there are versions at all. */
+		if (!s->has_crc)
+			return err_reason(e, -ENOEXEC, REASON_SYMBOL_CRC_MISMATCH,
+				"symbol '%.256s': the module carries no CRC for it",
+				s->name);
+		if (s->crc != crc)
+			return crc_mismatch(e, s->name, s->crc, crc);
+	}
+	return x ? check_rights(v, m, x, rep, e) : 0;
 }
 
 static int check_symbols(const struct verify_kernel *v, const struct elf *m,
-	const struct elf *siblings, size_t n, size_t *ret_proved, struct err *e)
+	const struct elf *siblings, size_t n, struct verify_report *rep, struct err *e)
 {
 	const struct symvers_entry *layout = symvers_find(v->symbols, "module_layout");
 	const struct elf_symbol *s = m->imports.items;
@@ -238,16 +172,109 @@ static int check_symbols(const struct verify_kernel *v, const struct elf *m,
 		m->layout_crc != layout->crc)
 		return crc_mismatch(e, "module_layout", m->layout_crc, layout->crc);
 	for (i = 0; i < m->imports.n; i++) {
-		int r = check_symbol(v, m, &s[i], siblings, n, e);
+		int r = check_symbol(v, m, &s[i], siblings, n, rep, e);
 
 		if (r < 0)
 			return r;
-		++*ret_proved;
 	}
 	return 0;
 }
 
-/* With CRCs the kernel skips the release; without, all of vermagic must be equal. */
+/* ---- what is around it ---- */
+
+/* @name as modpost writes it: of the file, with '-' where the module's name has '_'. */
+static bool is_name(const char *module, const char *name)
+{
+	for (; *module && *name; module++, name++)
+		if (*module != *name && !(*module == '_' && *name == '-'))
+			return false;
+	return *module == *name;
+}
+
+static bool is_sibling(const struct elf *siblings, size_t n, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (siblings[i].name && is_name(siblings[i].name, name))
+			return true;
+	return false;
+}
+
+/* "a,b": modprobe wants each, and the kernel their symbols. */
+static int check_depends(const struct verify_kernel *v, const struct elf *m,
+	const struct elf *siblings, size_t n, struct verify_report *rep, struct err *e)
+{
+	const char *p = m->depends ? m->depends : "";
+	size_t len;
+
+	for (; *p; p += len + (p[len] == ',')) {
+		char name[DEPENDS_NAME_MAX];
+
+		len = strcspn(p, ",");
+		(void)snprintf(
+			name, sizeof(name), "%.*s", (int)MIN(len, sizeof(name) - 1), p);
+		if (!*name || is_sibling(siblings, n, name))
+			continue;
+		if (!v->tree)
+			unproven(rep, "no 'modules.dep' tells whether there is a module",
+				name);
+		else if (!verify_tree_find(v->tree, name))
+			return err_reason(e, -ENOENT, REASON_SYMBOL_MISSING,
+				"it depends on module '%s', which is neither in "
+				"'/lib/modules/%s' nor of this driver",
+				name, v->release);
+	}
+	return 0;
+}
+
+/* updates/ comes before kernel/ in modprobe's eyes: whoever has both should know. */
+static void check_clash(
+	const struct verify_kernel *v, const struct elf *m, struct verify_report *rep)
+{
+	bool is_theirs = elf_modinfo(m, "intree") != NULL; /* the very one, most likely */
+	const char *path = v->tree && m->name && !is_theirs
+				   ? verify_tree_find(v->tree, m->name)
+				   : NULL;
+
+	if (path && !*path)
+		warn(rep, "the kernel has a driver of this name built in:", m->name);
+	else if (path && str_starts(path, "kernel/"))
+		warn(rep, "takes the place of the kernel's own", path);
+}
+
+static void check_firmware(
+	const struct verify_kernel *v, const struct elf *m, struct verify_report *rep)
+{
+	const char *const *names = m->firmware.items;
+	size_t i;
+
+	for (i = 0; i < MIN(m->firmware.n, FIRMWARE_LOOKED_FOR_MAX); i++)
+		if (rep->warnings_n < VERIFY_WARNINGS_MAX &&
+			!firmware_exists(v->root, v->release, names[i]))
+			warn(rep, "missing firmware", names[i]);
+}
+
+static int check_signature(const struct verify_kernel *v, const struct elf *m,
+	struct verify_report *rep, struct err *e)
+{
+	int r = trust_check(v->trust, m, &rep->trust, e);
+
+	if (r < 0)
+		return r;
+	if (rep->trust.verdict == TRUST_STRANGER)
+		warn(rep, "the kernel does not have the key of", rep->trust.signer);
+	else if (rep->trust.verdict == TRUST_KEY_ONLY)
+		unproven(rep, "that the signature fits, of", rep->trust.signer);
+	else if (rep->trust.verdict == TRUST_UNKNOWN)
+		unproven(rep, "that the kernel has the key of", rep->trust.signer);
+	return 0;
+}
+
+/* ---- all of it ---- */
+
+/* With CRCs in __versions the kernel skips the release (same_magic()); without, and with CRCs in the
+ * extended form alone, all of vermagic must be equal. */
 static int check_vermagic(
 	const struct verify_kernel *v, const struct elf *m, struct err *e)
 {
@@ -260,7 +287,7 @@ static int check_vermagic(
 			"not a kernel module: no vermagic");
 	same_release = strncmp(m->vermagic, v->release, n) == 0 &&
 		       (m->vermagic[n] == ' ' || m->vermagic[n] == '\0');
-	if (!same_release && !(v->has_modversions && m->has_versions))
+	if (!same_release && !(v->has_modversions && m->has_basic_versions))
 		return err_reason(e, -ENOEXEC, REASON_VERMAGIC_MISMATCH,
 			"vermagic '%.128s' is not of '%s', and there are no CRCs to prove "
 			"that it fits",
@@ -272,42 +299,6 @@ static int check_vermagic(
 			"vermagic flags '%.128s', the kernel wants '%s'", flags,
 			v->flags);
 	return 0;
-}
-
-static bool firmware_is_there(const struct verify_kernel *v, const char *name)
-{
-	static const char *const ends[] = { "", ".xz", ".zst" };
-	const char *const dirs[] = { "/lib/firmware/updates/%", "/lib/firmware/updates",
-		"/lib/firmware/%", "/lib/firmware" };
-	size_t i, j;
-
-	for (i = 0; i < ARRAY_SIZE(dirs); i++) {
-		bool has_release = strchr(dirs[i], '%') != NULL;
-		int len = (int)strcspn(dirs[i], "%");
-
-		for (j = 0; j < ARRAY_SIZE(ends); j++) {
-			CLEANUP(freep) char *real = NULL;
-			char path[PATH_MAX];
-			int n = snprintf(path, sizeof(path), "%.*s%s/%s%s", len, dirs[i],
-				has_release ? v->release : "", name, ends[j]);
-
-			if (n > 0 && n < PATH_MAX &&
-				root_resolve(v->root, path, &real, NULL) == 0)
-				return true;
-		}
-	}
-	return false;
-}
-
-static void check_firmware(
-	const struct verify_kernel *v, const struct elf *m, struct verify_report *rep)
-{
-	const char *const *names = m->firmware.items;
-	size_t i;
-
-	for (i = 0; i < m->firmware.n && i < VERIFY_WARNINGS_MAX; i++)
-		if (!firmware_is_there(v, names[i]))
-			warn(rep, "missing firmware", names[i]);
 }
 
 static void copy(char *out, size_t size, const char *s)
@@ -328,18 +319,20 @@ int verify_module(const struct verify_kernel *v, const struct elf *m,
 	if (v->machine != EM_NONE && m->machine != v->machine)
 		r = err_reason(e, -ENOEXEC, REASON_MODULE_INVALID,
 			"the module is for another machine (ELF machine %u)", m->machine);
-	if (r == 0 && v->demands_signature && !m->is_signed)
-		r = err_reason(e, -EKEYREJECTED, REASON_KEY_REJECTED,
-			"kernel '%s' demands signed modules, this one is not",
-			v->release);
-	/* The kernel's own order: module_layout and the CRCs speak before vermagic's release. */
+	/* The kernel's own order: the signature, module_layout and the CRCs before vermagic. */
 	if (r == 0)
-		r = check_symbols(v, m, siblings, n, &rep.symbols, e);
+		r = check_signature(v, m, &rep, e);
+	if (r == 0)
+		r = check_symbols(v, m, siblings, n, &rep, e);
 	if (r == 0)
 		r = check_vermagic(v, m, e);
-	if (r == 0 && m->has_versions == false && v->has_modversions)
+	if (r == 0)
+		r = check_depends(v, m, siblings, n, &rep, e);
+	if (r == 0 && !m->has_versions && v->has_modversions)
 		warn(&rep, "no symbol versions, only vermagic proves",
 			m->name ? m->name : "");
+	if (r == 0)
+		check_clash(v, m, &rep);
 	if (r == 0)
 		check_firmware(v, m, &rep);
 	*ret = rep;

@@ -1,22 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Would this kernel load this module? Proved from files, before any kernel has to try it: a valid
- * ELF for the machine; every imported symbol there with the CRC that the module was built against
- * (CRCs decide, the release in vermagic does not, as in the kernel itself); vermagic's flags equal;
- * signed where the kernel demands it. Missing firmware is a warning.
+ * ELF for the machine; a signature that fits, of a key that the kernel has where it demands one
+ * (trust.h); every imported symbol there with the CRC that the module was built against (CRCs
+ * decide, the release in vermagic does not, as in the kernel itself), its namespace imported, its
+ * licence met; vermagic's flags equal; the modules that it depends on there. Missing firmware and a
+ * module of the same name in the kernel's own tree are warnings. What no file tells is listed as
+ * unproven.
  */
 #pragma once
 
 #include "elf.h"
 #include "kernels.h"
 #include "symvers.h"
+#include "trust.h"
 
-enum { VERIFY_WARNINGS_MAX = 16, VERIFY_TEXT_MAX = 256, VERIFY_SIBLINGS_MAX = 256 };
+enum {
+	VERIFY_WARNINGS_MAX = 16,
+	VERIFY_UNPROVEN_MAX = 8,
+	VERIFY_TEXT_MAX = 256,
+	VERIFY_SIBLINGS_MAX = 256
+};
 
 /* What is known of a kernel, read once for many modules. */
 struct verify_kernel;
-/* @root: for firmware and in-tree modules. REASON_HEADERS_MISSING without Module.symvers. */
+/* @root: for firmware, keys and in-tree modules. Symbols come from the headers' Module.symvers, or
+ * from /boot/symvers-R.* or /lib/modules/R/symvers.*; REASON_HEADERS_MISSING without any. @k must
+ * live as long. */
 int verify_kernel_open(const struct kernel *k, const char *root,
+	struct verify_kernel **ret, struct err *e) _must_check_;
+/* The same; where nothing lists the symbols, out of the CRCs that the kernel's own modules carry, which
+ * takes seconds. Symbols that none of them uses stay unproven. */
+int verify_kernel_open_bare(const struct kernel *k, const char *root,
 	struct verify_kernel **ret, struct err *e) _must_check_;
 void verify_kernel_free(struct verify_kernel *v);
 DEFINE_CLEANUP(struct verify_kernel, verify_kernel_free)
@@ -27,13 +42,17 @@ struct verify_report {
 	char name[64], vermagic[VERIFY_TEXT_MAX], srcversion[64], version[64];
 	size_t symbols; /* imports that were proved */
 	bool is_signed;
+	struct trust_result trust;
 	size_t warnings_n;
 	char warnings[VERIFY_WARNINGS_MAX][VERIFY_TEXT_MAX];
+	size_t unproven_n; /* what only a load can tell; no more than the first few are listed */
+	char unproven[VERIFY_UNPROVEN_MAX][VERIFY_TEXT_MAX];
 };
 
 /* One module against a kernel. @siblings (may be NULL) are modules loaded before it: their exports
  * count. @ret is filled with what could be read, on refusal too. 0, or a negative errno with
- * REASON_MODULE_INVALID, _VERMAGIC_MISMATCH, _SYMBOL_MISSING, _SYMBOL_CRC_MISMATCH, _KEY_REJECTED. */
+ * REASON_MODULE_INVALID, _VERMAGIC_MISMATCH, _SYMBOL_MISSING (also a namespace, a licence, a module
+ * it depends on), _SYMBOL_CRC_MISMATCH, _KEY_REJECTED. */
 int verify_module(const struct verify_kernel *v, const struct elf *m,
 	const struct elf *siblings, size_t siblings_n, struct verify_report *ret,
 	struct err *e) _must_check_;

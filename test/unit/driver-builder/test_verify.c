@@ -22,7 +22,8 @@
 #define SYMVERS \
 	"0x00000007\tmodule_layout\tvmlinux\tEXPORT_SYMBOL\t\n" \
 	"0x11111111\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n" \
-	"0xfedcba98\tkfree\tvmlinux\tEXPORT_SYMBOL_GPL\tNS\n"
+	"0xfedcba98\tkfree\tvmlinux\tEXPORT_SYMBOL_GPL\t\"NS\"\n" \
+	"0x00000003\tpicky\tvmlinux\tEXPORT_SYMBOL\tmodule:kvm-*,demo\n"
 
 static const struct made_symbol good[] = {
 	{ "printk", 0x11111111, .has_crc = true },
@@ -36,6 +37,7 @@ static const struct made_symbol unknown[] = {
 	{ "printk", 0x11111111, .has_crc = true },
 	{ "gone_since", 3, .has_crc = true },
 };
+static const struct made_symbol chosen[] = { { "picky", 3, .has_crc = true } };
 static const struct made_symbol weak[] = { { "gone_since", 0, .is_weak = true } };
 static const struct made_symbol crcless[] = { { "printk", 0, false } };
 static const struct made_symbol importer[] = { { "sibling_fn", 0x55, .has_crc = true } };
@@ -44,7 +46,10 @@ static const struct made_symbol exporter[] = { { "sibling_fn", 0x55, .has_crc = 
 static const struct made_symbol old_exporter[] = { { "sibling_fn", 0x56, .has_crc = true,
 	.is_export = true } };
 
-#define INFO(magic) "name=demo\0vermagic=" magic "\0"
+#define RIGHTS "license=GPL\0import_ns=OTHER\0import_ns=NS\0"
+#define INFO(magic) "name=demo\0" RIGHTS "vermagic=" magic "\0"
+#define TREE "lib/modules/6.1.0-56/"
+#define INDEX "kernel/a/my-dep.ko.xz: kernel/b.ko\nkernel/b.ko:\nupdates/farrier/c.ko:\n"
 #define N(a) a, ARRAY_SIZE(a)
 
 static const struct {
@@ -87,7 +92,7 @@ static const struct {
 	{ "kernel without modversions",
 		{ INFO("6.1.0-56 SMP "), N(changed), .layout_crc = 8 },
 		"CONFIG_X86_64=y\nCONFIG_SMP=y\n", 0, "" },
-	{ "no vermagic", { "name=demo\0", N(good), .layout_crc = 7 }, CONFIG,
+	{ "no vermagic", { "name=demo\0" RIGHTS, N(good), .layout_crc = 7 }, CONFIG,
 		REASON_MODULE_INVALID, "vermagic" },
 	{ "another machine",
 		{ INFO("6.1.0-56 " FLAGS), N(good), .layout_crc = 7,
@@ -96,11 +101,55 @@ static const struct {
 	{ "unsigned where signatures are demanded",
 		{ INFO("6.1.0-56 " FLAGS), N(good), .layout_crc = 7 },
 		CONFIG "CONFIG_MODULE_SIG_FORCE=y\n", REASON_KEY_REJECTED, "signed" },
-	{ "signed where signatures are demanded",
+	{ "a signature that is none",
 		{ INFO("6.1.0-56 " FLAGS), N(good), .layout_crc = 7, .is_signed = true },
-		CONFIG "CONFIG_MODULE_SIG_FORCE=y\n", 0, "" },
+		CONFIG "CONFIG_MODULE_SIG=y\n", REASON_KEY_REJECTED, "PKCS#7" },
+	{ "and a kernel that does not look at it",
+		{ INFO("6.1.0-56 " FLAGS), N(good), .layout_crc = 7, .is_signed = true },
+		CONFIG, 0, "" },
+	{ "a licence that is not the GPL's",
+		{ "name=demo\0license=NVIDIA\0import_ns=NS\0vermagic=6.1.0-56 " FLAGS
+		  "\0",
+			N(good), .layout_crc = 7 },
+		CONFIG, REASON_SYMBOL_MISSING, "GPL modules only" },
+	{ "a namespace that is not imported",
+		{ "name=demo\0license=Dual MIT/GPL\0import_ns=N\0vermagic=6.1.0-56 " FLAGS
+		  "\0",
+			N(good), .layout_crc = 7 },
+		CONFIG, REASON_SYMBOL_MISSING, "namespace 'NS'" },
+	{ "and a kernel that only warns of it",
+		{ "name=demo\0license=GPL v2\0vermagic=6.1.0-56 " FLAGS "\0", N(good),
+			.layout_crc = 7 },
+		CONFIG "CONFIG_MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS=y\n", 0, "" },
+	{ "a symbol for other modules",
+		{ "name=demon\0" RIGHTS "vermagic=6.1.0-56 " FLAGS "\0", N(chosen),
+			.layout_crc = 7 },
+		CONFIG, REASON_SYMBOL_MISSING, "namespace 'module:kvm-*,demo'" },
+	{ "a symbol for this module",
+		{ INFO("6.1.0-56 " FLAGS), N(chosen), .layout_crc = 7 }, CONFIG, 0, "" },
+	{ "CRCs in the extended form only",
+		{ INFO("6.1.0-56 " FLAGS), N(good), .no_versions = true,
+			.ext_versions = true },
+		CONFIG, 0, "" },
+	{ "which do not stand in for the release",
+		{ INFO("6.1.0-55 " FLAGS), N(good), .no_versions = true,
+			.ext_versions = true },
+		CONFIG, REASON_VERMAGIC_MISMATCH, "6.1.0-55" },
+	{ "a wrong CRC in the extended form",
+		{ INFO("6.1.0-55 " FLAGS), N(changed), .no_versions = true,
+			.ext_versions = true },
+		CONFIG, REASON_SYMBOL_CRC_MISMATCH, "kfree" },
+	{ "a dependency that is there",
+		{ INFO("6.1.0-56 " FLAGS) "depends=my-dep,builtin_one\0", N(good),
+			.layout_crc = 7 },
+		CONFIG, 0, "" },
+	{ "a dependency that is not",
+		{ INFO("6.1.0-56 " FLAGS) "depends=my-dep,none\0", N(good),
+			.layout_crc = 7 },
+		CONFIG, REASON_SYMBOL_MISSING, "depends on module 'none'" },
 	{ "missing firmware only warns",
-		{ "name=demo\0firmware=no/such.bin\0vermagic=6.1.0-56 " FLAGS "\0",
+		{ "name=demo\0" RIGHTS "firmware=no/such.bin\0vermagic=6.1.0-56 " FLAGS
+		  "\0",
 			N(good), .layout_crc = 7 },
 		CONFIG, 0, "" },
 };
@@ -134,10 +183,14 @@ static int teardown(void **state)
 
 static void put(const struct place *p, const char *name, const void *data, size_t len)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], *slash;
 	struct err e = { 0 };
 
 	(void)snprintf(path, sizeof(path), "%s/%s", p->dir, name);
+	slash = strrchr(path, '/');
+	*slash = '\0';
+	assert_int_equal(dir_make(path, 0755, &e), 0);
+	*slash = '/';
 	if (file_write_atomic(path, data, len, 0644, &e) < 0)
 		fail_msg("%s", e.text);
 }
@@ -149,6 +202,8 @@ static struct verify_kernel *open_kernel(const struct place *p, const char *conf
 
 	put(p, ".config", config, strlen(config));
 	put(p, "Module.symvers", SYMVERS, strlen(SYMVERS));
+	put(p, TREE "modules.dep", INDEX, strlen(INDEX));
+	put(p, TREE "modules.builtin", "kernel/lib/builtin-one.ko\n", 26);
 	if (verify_kernel_open(&p->k, p->dir, &v, &e) < 0)
 		fail_msg("%s", e.text);
 	return v;
@@ -221,6 +276,121 @@ static void test_siblings(void **state)
 	assert_int_equal(e.reason, REASON_SYMBOL_MISSING);
 }
 
+/* What is told beside the verdict. */
+static struct verify_report report_of(
+	const struct place *p, const char *config, const struct made *made)
+{
+	struct verify_kernel *v = open_kernel(p, config);
+	struct verify_report rep;
+	struct err e = { 0 };
+	struct elf elf;
+	size_t len;
+	uint8_t *bytes = make_module(made, &len);
+
+	assert_int_equal(elf_parse(bytes, len, &elf, &e), 0);
+	if (verify_module(v, &elf, NULL, 0, &rep, &e) < 0)
+		fail_msg("%s", e.text);
+	elf_done(&elf);
+	free(bytes);
+	verify_kernel_free(v);
+	return rep;
+}
+
+static void test_name_clash(void **state)
+{
+	static const struct {
+		const char *modinfo, *says;
+	} all[] = {
+		{ "name=my_dep\0vermagic=6.1.0-56 " FLAGS "\0",
+			"takes the place of the kernel's own 'kernel/a/my-dep.ko.xz'" },
+		{ "name=builtin_one\0vermagic=6.1.0-56 " FLAGS "\0", "built in" },
+		{ "name=c\0vermagic=6.1.0-56 " FLAGS "\0", NULL },
+		{ "name=my\0vermagic=6.1.0-56 " FLAGS "\0", NULL },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(all); i++) {
+		const struct made m = { all[i].modinfo, .layout_crc = 7 };
+		struct verify_report rep = report_of(*state, CONFIG, &m);
+
+		assert_int_equal(rep.warnings_n, all[i].says ? 1 : 0);
+		if (all[i].says && !strstr(rep.warnings[0], all[i].says))
+			fail_msg("%s", rep.warnings[0]);
+	}
+}
+
+static void test_firmware(void **state)
+{
+	const struct made m = {
+		INFO("6.1.0-56 " FLAGS) "firmware=a/b.bin\0"
+					"firmware=../../etc/passwd\0firmware=none\0firmware=c\0"
+					"firmware=d\0",
+		.layout_crc = 7
+	};
+	struct verify_report rep;
+
+	put(*state, "lib/firmware/a/b.bin.zst", "x", 1);
+	put(*state, "etc/passwd", "x", 1);
+	put(*state, "lib/firmware/updates/6.1.0-56/c", "x", 1);
+	put(*state, "lib/firmware/6.1.0-56/d.xz", "x", 1);
+	rep = report_of(*state, CONFIG, &m);
+	assert_int_equal(rep.warnings_n, 2);
+	assert_string_equal(rep.warnings[0], "missing firmware '../../etc/passwd'");
+	assert_string_equal(rep.warnings[1], "missing firmware 'none'");
+}
+
+static void put_made(const struct place *p, const char *name, const struct made *m)
+{
+	size_t len;
+	uint8_t *bytes = make_module(m, &len);
+
+	put(p, name, bytes, len);
+	free(bytes);
+}
+
+/* Symbols out of a file beside the kernel, or out of its own modules. */
+static void test_without_headers(void **state)
+{
+	const struct made own = { INFO("6.1.0-56 " FLAGS), good, 1, .layout_crc = 7 };
+	const struct made m = { INFO("6.1.0-56 " FLAGS), N(good), .layout_crc = 7 };
+	const struct made wrong = { INFO("6.1.0-56 " FLAGS), N(good), .layout_crc = 8 };
+	struct place *p = *state;
+	struct verify_kernel *v = NULL;
+	struct verify_report rep;
+	char path[PATH_MAX];
+	const char *paths[] = { path };
+	struct err e = { 0 };
+
+	p->k.headers = NULL;
+	(void)snprintf(path, sizeof(path), "%s/demo.ko", p->dir);
+	put_made(p, "demo.ko", &m);
+	assert_true(verify_kernel_open_bare(&p->k, p->dir, &v, &e) < 0);
+	assert_int_equal(e.reason, REASON_HEADERS_MISSING);
+	put(p, "boot/config-6.1.0-56", CONFIG, strlen(CONFIG));
+	assert_true(verify_kernel_open_bare(&p->k, p->dir, &v, NULL) < 0);
+	put_made(p, TREE "kernel/net/other.ko", &own);
+	put(p, TREE "kernel/net/rubbish.ko", "x", 1);
+	assert_true(verify_kernel_open(&p->k, p->dir, &v, &e) < 0);
+	e = (struct err){ 0 };
+	assert_int_equal(verify_kernel_open_bare(&p->k, p->dir, &v, &e), 0);
+	assert_int_equal(verify_files(v, paths, 1, &rep, &e), 0);
+	assert_int_equal(rep.symbols, 1);
+	assert_int_equal(rep.unproven_n, 1);
+	assert_string_equal(rep.unproven[0], "symbol 'kfree'");
+	put_made(p, "demo.ko", &wrong);
+	assert_true(verify_files(v, paths, 1, &rep, &e) < 0);
+	assert_int_equal(e.reason, REASON_SYMBOL_CRC_MISMATCH);
+	verify_kernel_free(v);
+	/* With the kernel's list all is proved, in either call. */
+	put_made(p, "demo.ko", &m);
+	put(p, TREE "symvers", SYMVERS, strlen(SYMVERS));
+	assert_int_equal(verify_kernel_open(&p->k, p->dir, &v, &e), 0);
+	assert_int_equal(verify_files(v, paths, 1, &rep, &e), 0);
+	assert_int_equal(rep.symbols, 2);
+	assert_int_equal(rep.unproven_n, 0);
+	verify_kernel_free(v);
+}
+
 static void test_kernel_without_symvers(void **state)
 {
 	struct place *p = *state;
@@ -265,6 +435,9 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_cases),
 		T(test_siblings),
+		T(test_name_clash),
+		T(test_firmware),
+		T(test_without_headers),
 		T(test_kernel_without_symvers),
 		cmocka_unit_test(test_flags),
 	};
