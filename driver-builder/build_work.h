@@ -48,6 +48,9 @@ struct work {
 uint64_t build_now_us(void);
 void build_warn(struct work *w, const char *fmt, ...) _printf_(2, 3);
 
+/* build_source.c: puts the source into the build folder, and knows its build system then. */
+int build_source(struct work *w);
+
 /* build_make.c: runs the build; the log is in @w then. */
 int build_make(struct work *w);
 /* Takes debug information off the modules that were collected; runs POST_BUILD. */

@@ -57,6 +57,7 @@ static int print_source(
 	CLEANUP(freep) char *real = NULL;
 	struct walk w = { .depth = 0 };
 	size_t files = 0;
+	struct stat st;
 	int r;
 
 	/* What lies in the spec itself is part of its own print. */
@@ -68,7 +69,10 @@ static int print_source(
 	if (r < 0)
 		return r;
 	w = (struct walk){ d, real, 0, &files };
-	r = dir_each(real, visit, &w, NULL);
+	if (stat(real, &st) == 0 && S_ISREG(st.st_mode))
+		r = add_stat(d, "", &st); /* an archive */
+	else
+		r = dir_each(real, visit, &w, NULL);
 	if (r == -ENOMEM)
 		return r;
 	return r == 0 ? digest_hex(d, ret) : 0;

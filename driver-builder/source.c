@@ -10,6 +10,7 @@
 
 #include "file.h"
 #include "kernels.h"
+#include "key.h"
 
 enum { MAKEFILE_MAX = 4 << 20, COPY_CHUNK = 256 << 10, INLINE_MAX = 1 << 20 };
 
@@ -72,6 +73,13 @@ static char *get_from_files(const struct source *s, const char *name)
 		if (streq(kvs[i].key, name))
 			return strdup(kvs[i].value);
 	return NULL;
+}
+
+int source_recognise(const char *dir, struct err *e)
+{
+	struct source s = { .path = (char *)(uintptr_t)dir };
+
+	return recognise(get_from_dir, &s, e);
 }
 
 /* ---- opening ---- */
@@ -145,10 +153,12 @@ static int open_host(
 	if (r < 0)
 		return err_reason(e, r, REASON_SOURCE_MISSING, "source '%s': %s", path,
 			strerror(-r));
-	if (!S_ISDIR(st.st_mode))
+	s->is_archive = S_ISREG(st.st_mode);
+	if (!S_ISDIR(st.st_mode) && !s->is_archive)
 		return err_reason(e, -ENOTDIR, REASON_SOURCE_INVALID,
-			"source '%s': not a folder", path);
-	r = digest_dir(s->path, SOURCE_BYTES_MAX, s->digest, e);
+			"source '%s': neither a folder nor an archive", path);
+	r = s->is_archive ? digest_file(s->path, s->digest, e)
+			  : digest_dir(s->path, SOURCE_BYTES_MAX, s->digest, e);
 	if (r < 0) {
 		if (e)
 			e->reason = REASON_SOURCE_INVALID;
@@ -158,6 +168,20 @@ static int open_host(
 		return err_reason(e, -EBADMSG, REASON_SOURCE_DIGEST_MISMATCH,
 			"source '%s' has digest %s, the manifest wants %.64s", path,
 			s->digest, in->host.sha256);
+	return 0;
+}
+
+/* Fetched when something is to be built from it, see build_source.c. */
+static int open_http(const struct api_source *in, struct source *s, struct err *e)
+{
+	const char *sha256 = in->http.sha256;
+
+	if (str_empty(in->http.url) || str_empty(sha256) || !key_is_valid(sha256))
+		return err_reason(e, -EINVAL, REASON_SOURCE_INVALID,
+			"an HTTP source needs 'url' and 'sha256'");
+	s->url = in->http.url;
+	s->is_archive = true;
+	memcpy(s->digest, sha256, sizeof(s->digest));
 	return 0;
 }
 
@@ -183,12 +207,14 @@ int source_open(const struct api_source *in, const char *root, int system,
 	else if (in->type == API_SOURCE_INLINE ||
 		 (in->type == API_SOURCE_CONFIGMAP && in->inline_.present))
 		r = open_inline(in, &s, e);
+	else if (in->type == API_SOURCE_HTTP)
+		r = open_http(in, &s, e);
 	else
 		r = err_reason(e, -EOPNOTSUPP, REASON_SOURCE_INVALID,
 			"sources of type '%s' are not supported yet",
 			in->type >= 0 && in->type < API_SOURCES_ ? names[in->type] : "?");
 	if (r == 0)
-		r = system != API_BUILD_AUTO
+		r = system != API_BUILD_AUTO || s.is_archive
 			    ? system
 			    : recognise(s.path ? get_from_dir : get_from_files, &s, e);
 	if (r < 0) {

@@ -117,11 +117,41 @@ static void test_missing(void **state)
 	assert_int_equal(e.reason, REASON_SOURCE_MISSING);
 	assert_true(open_path("relative", NULL, &s, &e) < 0);
 	assert_int_equal(e.reason, REASON_SOURCE_INVALID);
-	put("/file", "x", 0644);
-	assert_true(open_path("/file", NULL, &s, &e) < 0);
-	assert_int_equal(e.reason, REASON_SOURCE_INVALID);
+	put("/dir/file", "x", 0644);
+	assert_true(open_path("/dir/file/x", NULL, &s, &e) < 0);
+	assert_int_equal(e.reason, REASON_SOURCE_MISSING);
 	assert_true(open_files(NULL, 0, &s, &e) < 0);
 	assert_int_equal(e.reason, REASON_SOURCE_MISSING);
+}
+
+/* A file is an archive: what is in it is looked at when it is unpacked, its digest is known now. */
+static void test_archives(void **state)
+{
+	static const char sha[] =
+		"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+	struct api_source in = { .type = API_SOURCE_HTTP };
+	struct source s;
+	struct err e = { 0 };
+
+	put("/a.tar", "x", 0644);
+	assert_int_equal(open_path("/a.tar", sha, &s, &e), 0);
+	assert_true(s.is_archive);
+	assert_string_equal(s.digest, sha);
+	assert_int_equal(s.system, API_BUILD_AUTO);
+	source_done(&s);
+	put("/a.tar", "y", 0644);
+	assert_true(open_path("/a.tar", sha, &s, &e) < 0);
+	assert_int_equal(e.reason, REASON_SOURCE_DIGEST_MISMATCH);
+
+	in.http.url = "https://127.0.0.1:1/x";
+	assert_true(source_open(&in, "/", API_BUILD_AUTO, &s, &e) < 0);
+	assert_int_equal(e.reason, REASON_SOURCE_INVALID);
+	in.http.sha256 = sha;
+	assert_int_equal(source_open(&in, "/", API_BUILD_DKMS, &s, &e), 0);
+	assert_true(s.is_archive && !s.path);
+	assert_string_equal(s.digest, sha);
+	assert_int_equal(s.system, API_BUILD_DKMS);
+	source_done(&s);
 }
 
 static void test_digest_decides(void **state)
@@ -254,6 +284,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_systems),
 		T(test_missing),
+		T(test_archives),
 		T(test_digest_decides),
 		T(test_links_stay_in_the_root),
 		T(test_copy),
