@@ -150,6 +150,9 @@ $(B)/apidoc: $(B)/obj/hack/apidoc.o $(B)/liblib.a
 docs: $(B)/apidoc ## write docs/api.md from the field tables
 	$(Q)$(B)/apidoc > docs/api.md
 
+manifests: ## render the chart for manifests/kustomize/base
+	$(Q)hack/kustomize.sh >manifests/kustomize/base/farrier.yaml
+
 PREFIX ?= /usr
 install: all ## install to DESTDIR
 	$(Q)hack/install.sh "$(DESTDIR)" "$(PREFIX)"
@@ -159,4 +162,4 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s'|'
 
-.PHONY: all docs san-programs unit check setup test test-long demo lint bench image cluster fuzz fuzz-targets install clean help
+.PHONY: all docs manifests san-programs unit check setup test test-long demo lint bench image cluster fuzz fuzz-targets install clean help

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 build="gcc make pkg-config libc6-dev libcurl4-openssl-dev libjson-c-dev libkmod-dev libudev-dev libyaml-dev
  libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler libssl-dev libarchive-dev zlib1g-dev libcmocka-dev"
 lint="clang-format-14 clang-tidy-14 cppcheck shellcheck"
-run="ca-certificates curl openssl python3-minimal python3 iproute2 kmod cpio xz-utils unzip e2fsprogs busybox-static
+run="ca-certificates curl openssl python3-minimal python3 python3-yaml lua5.4 iproute2 kmod cpio xz-utils unzip e2fsprogs busybox-static
  procps util-linux bsdextrautils git umockdev libumockdev-dev clang-14
  libclang-rt-14-dev ccache"
 node="qemu-system-x86 qemu-utils mmdebstrap gcc-12"

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # make test: everything that CI runs, from nothing. Each stage says how long it took; one that fails does not stop the
 # others; the last line is "N passed, N failed, N skipped" and the exit status says the same.
-# usage: run.sh [--long] [STAGE...]     stages: setup build lint kernels unit fuzz image cluster plugin agent e2e (--long adds: sim fuzzing reboots k8s-1.36)
+# usage: run.sh [--long] [STAGE...]     stages: setup build lint kernels unit fuzz image cluster chart plugin agent e2e
+#        --long adds: sim fuzzing reboots k8s-1.36
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 . test/lib.sh
@@ -70,6 +71,7 @@ stage unit make -s -j"$(nproc)" check
 stage fuzz test/fuzz/run.sh --smoke
 stage image hack/image.sh
 stage cluster test/cluster/build.sh
+stage chart test/chart/run.sh
 stage plugin test/plugin/run.sh
 stage agent test/agent/run.sh
 stage e2e test/e2e/run.sh

@@ -113,7 +113,7 @@ row "device plugin, MB RSS / anonymous (peer: sample plugin)" "$(memory $plugin)
 row "node agent, MB RSS / anonymous" "$(memory $agent)" "-"
 unset FARRIER_SHIM_DIR
 test/cluster/up.sh 0 >&2
-for f in manifests/chart/files/crds/*.yaml; do test/cluster/kubectl apply -f "$f" >/dev/null; done
+for f in manifests/chart/files/crds/*.farrier.dev.yaml; do test/cluster/kubectl apply -f "$f" >/dev/null; done
 test/cluster/kubectl create namespace farrier-system >/dev/null
 test/cluster/exec.sh - "$bin/farrier-controller" --kubeconfig "$RUN/admin.kubeconfig" --namespace farrier-system --lease bench \
 	2>"$w/controller.log" &

@@ -70,6 +70,36 @@ readinessProbe:
 {{- end }}
 {{- end }}
 
+{{- /* The modes of the device plugin that this release has, the default first, as a JSON list. */ -}}
+{{- define "farrier.pluginModes" -}}
+{{- $mode := .Values.devicePlugin.mode -}}
+{{- $modes := list $mode -}}
+{{- if .Values.devicePlugin.modeByLabel }}{{ $modes = list $mode (ternary "HostService" "DaemonSet" (eq $mode "DaemonSet")) }}{{ end -}}
+{{- $modes | toJson -}}
+{{- end }}
+
+{{- /* What the name of the agents of a mode ends in: nothing for the default. (list $ mode) */ -}}
+{{- define "farrier.modeSuffix" -}}
+{{- $top := index . 0 -}}{{- $mode := index . 1 -}}
+{{- if ne $mode $top.Values.devicePlugin.mode }}-{{ lower $mode }}{{ end -}}
+{{- end }}
+
+{{- /* The values of a component, as JSON, with the nodes of a mode only: (list $ componentValues mode). */ -}}
+{{- define "farrier.ofMode" -}}
+{{- $top := index . 0 -}}{{- $c := deepCopy (index . 1) -}}{{- $mode := index . 2 -}}
+{{- if $top.Values.devicePlugin.modeByLabel -}}
+{{- if dig "nodeAffinity" "requiredDuringSchedulingIgnoredDuringExecution" "" $c.affinity -}}
+{{- fail "devicePlugin.modeByLabel makes a nodeAffinity of its own: use nodeSelector instead of affinity.nodeAffinity" -}}
+{{- end -}}
+{{- $other := ternary "HostService" "DaemonSet" (eq $top.Values.devicePlugin.mode "DaemonSet") -}}
+{{- $op := ternary "NotIn" "In" (eq $mode $top.Values.devicePlugin.mode) -}}
+{{- $expr := dict "key" "farrier.dev/device-plugin-mode" "operator" $op "values" (list $other) -}}
+{{- $need := dict "nodeSelectorTerms" (list (dict "matchExpressions" (list $expr))) -}}
+{{- $_ := set $c "affinity" (mustMergeOverwrite (deepCopy $c.affinity) (dict "nodeAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" $need))) -}}
+{{- end -}}
+{{- $c | toJson -}}
+{{- end }}
+
 {{- /* Options of the plugin as a service of the host, in one argument of the agent. */ -}}
 {{- define "farrier.pluginArgs" -}}
 {{- $args := list "--kubelet-dir" (printf "%s/device-plugins" .Values.kubelet.root) "--cdi-dir" .Values.host.cdiDir "--run" .Values.host.runDir -}}

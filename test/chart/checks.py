@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of manifests/: what helm and kubectl make of them, without a cluster."""
+import glob
+import itertools
+import json
+import os
+import subprocess
+import sys
+
+import yaml
+
+CHART = "manifests/chart"
+NS = "farrier-system"
+checks = []
+
+
+def check(name):
+    def add(f):
+        checks.append((name, f))
+        return f
+    return add
+
+
+def run(*args, stdin=None):
+    return subprocess.run(args, input=stdin, capture_output=True, text=True)
+
+
+def render(*sets):
+    p = run("helm", "template", "farrier", CHART, "--namespace", NS, *itertools.chain(*(("--set", s) for s in sets)))
+    assert p.returncode == 0, p.stderr
+    return [d for d in yaml.safe_load_all(p.stdout) if d]
+
+
+def of(objects, kind):
+    return [o for o in objects if o["kind"] == kind]
+
+
+VARIANTS = [[], ["devicePlugin.mode=HostService"], ["devicePlugin.modeByLabel=true"],
+            ["devicePlugin.modeByLabel=true", "devicePlugin.mode=HostService"],
+            ["networkPolicy.enabled=true", "controller.replicas=1", "controller.metricsPort=0"],
+            ["flowSchema.priorityLevel=", "toolchain.enabled=true", "crds.enabled=false"],
+            ["image.digest=sha256:" + "0" * 64, "rbac.create=false", "kubelet.root=/var/lib/k0s/kubelet"]]
+
+
+@check("chart: helm lint")
+def lint():
+    p = run("helm", "lint", "--strict", CHART)
+    assert p.returncode == 0, p.stdout + p.stderr
+
+
+@check("chart: unknown and wrong values are refused")
+def refused():
+    for s in ["devicePlugin.moed=DaemonSet", "devicePlugin.mode=Daemonset", "controller.replicas=-1", "kubelet.root=var",
+              "image.digest=abc", "unknown=1", "devicePlugin.modeByLabel=maybe"]:
+        p = run("helm", "template", "farrier", CHART, "--set", s)
+        assert p.returncode != 0 and s.split("=")[0].split(".")[-1] in p.stderr, f"{s}: {p.stderr or 'accepted'}"
+
+
+@check("chart: every object is whole, has its namespace and its labels")
+def whole():
+    for v in VARIANTS:
+        seen = set()
+        for o in render(*v):
+            m = o["metadata"]
+            key = (o["kind"], m.get("namespace"), m["name"])
+            assert key not in seen, f"{v}: {key} twice"
+            seen.add(key)
+            assert m["labels"]["app.kubernetes.io/name"] == "farrier", f"{v}: {key}"
+            spec = o.get("spec", {}).get("template", {}).get("spec")
+            if not spec:
+                continue
+            assert m["namespace"] == NS, key
+            want, have = o["spec"]["selector"]["matchLabels"], o["spec"]["template"]["metadata"]["labels"]
+            assert want.items() <= have.items(), f"{v}: {key} does not select its own pods"
+            names = [x["name"] for x in spec.get("volumes", [])]
+            assert len(names) == len(set(names)), f"{v}: {key}: volumes {names}"
+            for c in spec["containers"]:
+                for mount in c.get("volumeMounts", []):
+                    assert mount["name"] in names, f"{v}: {key}: no volume {mount['name']}"
+        accounts = {k[2] for k in seen if k[0] == "ServiceAccount"}
+        for o in render(*v):
+            spec = o.get("spec", {}).get("template", {}).get("spec")
+            assert not spec or spec["serviceAccountName"] in accounts, f"{v}: {o['metadata']['name']}"
+
+
+@check("chart: no pod of one workload is selected by another")
+def disjoint():
+    for v in VARIANTS:
+        workloads = of(render(*v), "DaemonSet") + of(render(*v), "Deployment")
+        for a, b in itertools.permutations(workloads, 2):
+            sel = a["spec"]["selector"]["matchLabels"]
+            assert not sel.items() <= b["spec"]["template"]["metadata"]["labels"].items(), \
+                f"{v}: {a['metadata']['name']} selects pods of {b['metadata']['name']}"
+
+
+def lands(workload, labels):
+    """Whether a pod of this DaemonSet would be put on a node with these labels."""
+    spec = workload["spec"]["template"]["spec"]
+    if not spec.get("nodeSelector", {}).items() <= labels.items():
+        return False
+    need = spec.get("affinity", {}).get("nodeAffinity", {}).get("requiredDuringSchedulingIgnoredDuringExecution")
+    if not need:
+        return True
+    for term in need["nodeSelectorTerms"]:
+        if all((labels.get(e["key"]) in e["values"]) == (e["operator"] == "In") for e in term["matchExpressions"]):
+            return True
+    return False
+
+
+@check("chart: each node has one agent, and a plugin pod where its mode is DaemonSet only")
+def one_agent():
+    for default, by_label in itertools.product(["DaemonSet", "HostService"], ["true", "false"]):
+        sets = of(render(f"devicePlugin.mode={default}", f"devicePlugin.modeByLabel={by_label}"), "DaemonSet")
+        for label in [None, "DaemonSet", "HostService", "other"]:
+            labels = {"kubernetes.io/os": "linux"}
+            if label:
+                labels["farrier.dev/device-plugin-mode"] = label
+            here = [o for o in sets if lands(o, labels)]
+            agents = [o for o in here if "driver-builder" in o["metadata"]["name"]]
+            plugins = [o for o in here if "device-plugin" in o["metadata"]["name"]]
+            assert len(agents) == 1, f"default {default}, label {label}: {len(agents)} agents"
+            mode = label if by_label == "true" and label in ("DaemonSet", "HostService") else default
+            args = agents[0]["spec"]["template"]["spec"]["containers"][0]["args"]
+            assert args[args.index("--plugin-mode") + 1] == mode, f"default {default}, label {label}: {args}"
+            assert len(plugins) == (mode == "DaemonSet"), f"default {default}, label {label}: {len(plugins)} plugins"
+
+
+@check("chart: an own node affinity beside modeByLabel is refused, not dropped")
+def affinity():
+    p = run("helm", "template", "farrier", CHART, "--set", "devicePlugin.modeByLabel=true", "--set-json",
+            'driverBuilder.affinity={"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":'
+            '{"nodeSelectorTerms":[{"matchExpressions":[{"key":"a","operator":"Exists"}]}]}}}')
+    assert p.returncode != 0 and "nodeSelector instead" in p.stderr, p.stderr
+
+
+@check("chart: nobody may read secrets, write what decides over kernels, or anything at all")
+def rights():
+    for v in VARIANTS:
+        for o in of(render(*v), "ClusterRole") + of(render(*v), "Role"):
+            for r in o.get("rules", []):
+                where = f"{v}: {o['metadata']['name']}: {r}"
+                assert "*" not in r["verbs"] + r["resources"] + r["apiGroups"], where
+                assert "secrets" not in r["resources"], where
+                writes = {"create", "update", "patch", "delete", "deletecollection", "escalate", "bind", "impersonate"}
+                if "acceleratordrivers" in r["resources"] and writes & set(r["verbs"]):
+                    assert o["metadata"]["name"] == "farrier-controller" and "create" not in r["verbs"], where
+                assert not {"escalate", "bind", "impersonate"} & set(r["verbs"]), where
+                if "driver-builder" in o["metadata"]["name"]:
+                    assert writes & set(r["verbs"]) <= {"patch"} and (
+                        "patch" not in r["verbs"] or r["resources"] == ["acceleratornodes/status"]), where
+
+
+@check("chart: the plugin has no token, no capability and writes only its own folders; the controller is nobody")
+def least():
+    objects = render()
+    plugin = [o for o in of(objects, "DaemonSet") if o["metadata"]["name"] == "farrier-device-plugin"][0]
+    spec = plugin["spec"]["template"]["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    ctx = spec["containers"][0]["securityContext"]
+    assert ctx["capabilities"] == {"drop": ["ALL"]} and not ctx["allowPrivilegeEscalation"] and ctx["readOnlyRootFilesystem"]
+    rw = {m["mountPath"] for m in spec["containers"][0]["volumeMounts"] if not m.get("readOnly")}
+    assert rw == {"/var/lib/kubelet/device-plugins", "/run/farrier", "/var/run/cdi"}, rw
+    spec = of(objects, "Deployment")[0]["spec"]["template"]["spec"]
+    assert spec["securityContext"]["runAsNonRoot"] and "volumes" not in spec
+    for o in of(objects, "DaemonSet"):
+        spec = o["spec"]["template"]["spec"]
+        assert spec["priorityClassName"] == "system-node-critical"
+        assert {"operator": "Exists"} in spec["tolerations"]
+
+
+@check("manifests: the kustomize base is the chart with its defaults")
+def kustomize():
+    now = run("hack/kustomize.sh").stdout
+    with open("manifests/kustomize/base/farrier.yaml") as f:
+        assert f.read() == now, "it is out of date: run make manifests"
+    p = run("kubectl", "kustomize", "manifests/kustomize/base")
+    assert p.returncode == 0, p.stderr
+    built = {(o["kind"], o["metadata"]["name"]) for o in yaml.safe_load_all(p.stdout) if o}
+    wanted = {(o["kind"], o["metadata"]["name"]) for o in render()} | {("Namespace", NS)}
+    assert built == wanted, built ^ wanted
+
+
+@check("manifests: shipped classes have names of their own and say what they are")
+def classes():
+    names = set()
+    for path in sorted(glob.glob("manifests/classes/*.yaml")):
+        with open(path) as f:
+            text = f.read()
+        for o in yaml.safe_load_all(text):
+            assert o["kind"] == "AcceleratorClass" and o["metadata"]["name"] not in names, path
+            names.add(o["metadata"]["name"])
+    assert "edu" in names, names
+
+
+@check("argocd: health of each state")
+def argocd():
+    with open("manifests/argocd/health.yaml") as f:
+        data = yaml.safe_load(f)["data"]
+    scripts = set(data.values())
+    assert len(scripts) == 1 and len(data) == 2
+    n = 0
+    for path in sorted(glob.glob("test/chart/argocd/*.yaml")):
+        with open(path) as f:
+            case = yaml.safe_load(f)
+        p = run("lua5.4", "-", stdin=f"local obj = {lua(case['object'])}\nlocal function f()\n{scripts.copy().pop()}\nend\n"
+                "local hs = f()\nprint(hs.status)\nprint(hs.message)\n")
+        assert p.returncode == 0, f"{path}: {p.stderr}"
+        status, message = p.stdout.rstrip("\n").split("\n", 1)
+        assert status == case["status"] and case["message"] in message, f"{path}: {status}: {message}"
+        n += 1
+    assert n >= 6, f"only {n} cases"
+
+
+def lua(v):
+    if isinstance(v, dict):
+        return "{" + ",".join(f"[{json.dumps(k)}]={lua(x)}" for k, x in v.items()) + "}"
+    if isinstance(v, list):
+        return "{" + ",".join(map(lua, v)) + "}"
+    return json.dumps(v)
+
+
+def main():
+    bad = 0
+    for name, f in checks:
+        if len(sys.argv) > 1 and f.__name__ not in sys.argv[1:]:
+            continue
+        try:
+            f()
+            print(f"ok {name}", flush=True)
+        except Exception as e:  # a check that stumbles has failed
+            bad += 1
+            print(f"not ok {name}: {type(e).__name__}: {e}", flush=True)
+    return bad > 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("LC_ALL", "C.UTF-8")
+    sys.exit(main())
