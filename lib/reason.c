@@ -47,6 +47,10 @@ static const struct {
 		"files that the source builds" },
 	[REASON_IN_TREE_CONFLICT] = { "InTreeConflict",
 		"another driver holds the device: list it in spec.modules[].replaces, or unbind it" },
+	[REASON_MANAGEMENT_DEVICE] = { "ManagementDevice",
+		"the module drives the network device that the node is reached by: it is never "
+		"unloaded while it runs; reboot the node into the staged module, or move the default "
+		"route to another device first" },
 	[REASON_FIRMWARE_MISSING] = { "FirmwareMissing",
 		"install the firmware package on the node, so that the file is below "
 		"/lib/firmware" },
