@@ -106,6 +106,14 @@ i=0; while [ $i -lt 4000 ]; do echo "int slow_$i(int a); int slow_$i(int a) { re
 	is "$before" restarts || fail "the agent restarted" || return
 	nothing_else_hurt
 }
+manifests_taken() { # what a value turns on, and the kustomize base: as the API server sees them
+	local log=$RUN/logs/dry-run.log
+	"$e2e/../cluster/helm" template farrier "$SRC/manifests/chart" --namespace farrier-system --set crds.enabled=false \
+		--set devicePlugin.modeByLabel=true,networkPolicy.enabled=true,controller.replicas=2 |
+		k apply --dry-run=server -f - >"$log" 2>&1 || fail "chart: $(grep -i error "$log" | head -3)" || return
+	grep -q networkpolicy "$log" && grep -q flowschema "$log" && grep -q poddisruptionbudget "$log" || fail "not all: $log" || return
+	k apply --dry-run=server -k "$SRC/manifests/kustomize/base" >"$log" 2>&1 || fail "kustomize: $(grep -i error "$log" | head -3)"
+}
 restarts() {
 	api "api/v1/namespaces/farrier-system/pods" | $PY -c 'import json, sys
 print(sum(c["restartCount"] for p in json.load(sys.stdin)["items"] for c in p["status"].get("containerStatuses", [])))'
@@ -114,6 +122,7 @@ check "inputs: YAML with an unknown field is refused by name" unknown_field
 check "inputs: a tree that does not compile is BuildFailed" does_not_compile
 remove acceleratordriver noncompiling
 check "inputs: a kernel without headers is HeadersMissing" missing_headers
+check "inputs: the API server takes every object of the chart and the kustomize base" manifests_taken
 check "inputs: a class that matches nothing is NoMatchingDevices" class_without_match
 check "inputs: a driver deleted while it is built" deleted_mid_build
 check "inputs: verify names a truncated module" verify_truncated
