@@ -347,19 +347,42 @@ static int by_text(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Replicas of the device that are not free now. */
-static unsigned load_of(struct request *q, const struct topology_point *p, size_t n,
-	const struct claim *c)
+/* Replicas of each point's device that are not free now. Replicas lie together: both lists are sorted. */
+static void set_loads(const struct request *q, struct topology_point *p, size_t n)
 {
-	unsigned all = 0, available = 0;
+	for (size_t i = 0, end; i < n; i = end) {
+		const struct unit *u = resource_unit(q->view, p[i].id);
+		unsigned all = 0, taken;
 
-	if (!c->class_->spec.sharing.present)
-		return 0;
-	for (size_t i = 0; i < q->view->n_units; i++)
-		all += q->view->units[i].claim == c;
-	for (size_t i = 0; i < n; i++)
-		available += streq(p[i].device, c->device->id);
-	return all > available ? all - available : 0;
+		for (end = i; end < n && streq(p[end].device, p[i].device); end++)
+			;
+		if (!u || !u->claim->class_->spec.sharing.present)
+			continue;
+		for (size_t k = 0; k < q->view->n_units; k++)
+			all += q->view->units[k].claim == u->claim;
+		taken = all > end - i ? all - (unsigned)(end - i) : 0;
+		for (size_t k = i; k < end; k++)
+			p[k].load = taken;
+	}
+}
+
+/* What the class of the resource's first device wants: see topology.prefer. */
+static struct topology_order order_of(const struct resource_view *v)
+{
+	static const enum topology_key keys[] = { TOPOLOGY_KEY_NUMA, TOPOLOGY_KEY_PCIE };
+	const struct list *l = &v->units[0].claim->class_->spec.topology.prefer;
+	const char *const *names = l->items;
+	struct topology_order o = { TOPOLOGY_KEY_NONE, TOPOLOGY_KEY_NONE };
+
+	for (size_t i = 0; i < l->n; i++) {
+		enum topology_key k = keys[streq(names[i], "pcieRoot")];
+
+		if (o.first == TOPOLOGY_KEY_NONE)
+			o.first = k;
+		else if (k != o.first)
+			o.second = k;
+	}
+	return o;
 }
 
 /* Never an error: what cannot be preferred is left to the kubelet. */
@@ -373,6 +396,7 @@ static int prefer_one(struct request *q,
 	struct topology_point *p = arena_array(q->arena, n_in + 1, sizeof(*p));
 	bool *is_must = arena_array(q->arena, n_in + 1, sizeof(bool));
 	bool *is_chosen = arena_array(q->arena, n_in + 1, sizeof(bool));
+	struct topology_order order;
 
 	out->deviceids = arena_array(q->arena, n_in + 1, sizeof(char *));
 	if (!p || !is_must || !is_chosen || !out->deviceids)
@@ -393,13 +417,14 @@ static int prefer_one(struct request *q,
 			in->must_include_deviceids, in->n_must_include_deviceids, u->id);
 		n++;
 	}
-	for (size_t i = 0; i < n && n < q->view->n_units; i++)
-		p[i].load = load_of(q, p, n, resource_unit(q->view, p[i].id)->claim);
+	if (n < q->view->n_units)
+		set_loads(q, p, n);
 	for (size_t i = 0; i < in->n_must_include_deviceids; i++)
 		if (!has_id(ids, n_in, in->must_include_deviceids[i]) ||
 			!resource_unit(q->view, in->must_include_deviceids[i]))
 			return 0;
-	if (topology_prefer(q->x->topology, p, n, is_must, want, is_chosen) < 0)
+	order = order_of(q->view);
+	if (topology_prefer(q->x->topology, &order, p, n, is_must, want, is_chosen) < 0)
 		return 0;
 	for (size_t i = 0; i < n; i++)
 		if (is_chosen[i])

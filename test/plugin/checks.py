@@ -450,6 +450,20 @@ def preferred(w):
     eq(w.stub.answer(f"preferred {RES} 1 nope -"), "")
 
 
+@check("preferred: a class says what counts, and in which order (39)", classes=False,
+       devices=((A, 0, 0), ("0000:22:00.0", 1, 1), (B, 0, 2)))
+def prefer_order(w):
+    d = "0000:22:00.0"
+    for n, (prefer, want) in enumerate((("numa", f"{A},{B}"), ("pcieRoot", f"{A},{d}"), ("numa, pcieRoot", f"{A},{B}"),
+                                        ("pcieRoot, numa", f"{A},{d}"))):
+        res = f"farrier.dev/edu{n}"
+        w.cls("edu", resource=res, more=f"  topology: {{ prefer: [ {prefer} ] }}\n")
+        if n == 0:
+            w.start()
+        w.stub.list([f"{A} Healthy 0", f"{d} Healthy 1", f"{B} Healthy 0"], resource=res, timeout=15)
+        eq(w.stub.answer(f"preferred {res} 2 {A},{d},{B} -"), want)
+
+
 @check("the CDI spec is what runtimes take, and one device is one device (37, 38)", classes=False)
 def cdi_valid(w):
     w.cls("8.edu", more="  env: { EDU: \"a=b c\" }\n  mounts: [ { hostPath: /opt, containerPath: /edu } ]\n", file="a.yaml")
