@@ -408,6 +408,15 @@ static bool function_matches(const struct api_device_match *m,
 	return is_virtual == (m->function == API_FUNCTION_VIRTUAL);
 }
 
+/* An entry that is for anything with a driver must not take everything that has none. */
+static enum class_match undriven(const struct api_device_match *m)
+{
+	bool is_any = str_empty(m->vendor) && str_empty(m->device) &&
+		      str_empty(m->class_code);
+
+	return is_any ? CLASS_INCOMPLETE : CLASS_UNBOUND;
+}
+
 /* 1, 0 when one says otherwise, -ENOENT when one cannot be read. */
 static int attributes_match(const struct api_device_match *m, const struct inventory *inv,
 	const struct device *d)
@@ -437,10 +446,10 @@ static enum class_match match_one(
 	if (attributes == 0)
 		return CLASS_NO;
 	if (!str_empty(m->driver) && !streq(m->driver, d->driver))
-		return d->driver[0] ? CLASS_OTHER_DRIVER : CLASS_UNBOUND;
+		return d->driver[0] ? CLASS_OTHER_DRIVER : undriven(m);
 	if (attributes < 0 ||
 		(!str_empty(m->subsystem) && !has_subsystem(inv, d, m->subsystem)))
-		return d->driver[0] ? CLASS_INCOMPLETE : CLASS_UNBOUND;
+		return d->driver[0] ? CLASS_INCOMPLETE : undriven(m);
 	return CLASS_YES;
 }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make test: everything that CI runs, from nothing. Each stage says how long it took; one that fails does not stop the
 # others; the last line is "N passed, N failed, N skipped" and the exit status says the same.
-# usage: run.sh [--long] [STAGE...]     stages: setup build lint kernels unit fuzz image cluster chart plugin agent e2e
+# usage: run.sh [--long] [STAGE...]     stages: setup build lint kernels unit fuzz image cluster chart plugin vendors agent e2e
 #        --long adds: sim fuzzing reboots k8s-1.36
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -73,6 +73,7 @@ stage image hack/image.sh
 stage cluster test/cluster/build.sh
 stage chart test/chart/run.sh
 stage plugin test/plugin/run.sh
+stage vendors test/vendors/run.sh
 stage agent test/agent/run.sh
 stage e2e test/e2e/run.sh
 if [ $long = 1 ]; then
