@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# What `make install` does: programs, units, kernel hooks, empty folders for manifests. Enables and starts nothing.
+# What `make install` does: programs, units, kernel hooks, manual pages, empty folders for manifests. Enables and starts nothing.
 # usage: install.sh DESTDIR [PREFIX]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,5 +16,8 @@ for unit in manifests/systemd/*.service; do
 done
 install -D -m 755 manifests/kernel-hooks/postinst.d/zz-farrier "$dest/etc/kernel/postinst.d/zz-farrier"
 install -D -m 755 manifests/kernel-hooks/install.d/95-farrier.install "$dest$prefix/lib/kernel/install.d/95-farrier.install"
+for page in man/*.8; do
+	install -D -m 644 "$page" "$dest$prefix/share/man/man8/${page##*/}"
+done
 install -d "$dest/etc/farrier/drivers.d" "$dest/etc/farrier/classes.d"
 echo "installed below ${dest:-/}: manifests go into /etc/farrier/drivers.d, then systemctl enable --now farrier-driver-builder"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* cli.c: options in every form, and what is refused. */
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <cmocka.h>
 
 #include "driver-builder/cli.h"
+#include "file.h"
 
 static const struct {
 	const char *name;
@@ -87,6 +89,82 @@ static void test_commands(void **state)
 	assert_null(cli_find("nonsense"));
 }
 
+/* What `--help` of the command @name prints; the caller frees it. */
+static char *help_of(const char *name)
+{
+	char path[] = "/tmp/farrier-help-XXXXXX", command[64], option[] = "--help",
+	     program[] = "farrier-driver-builder", *text = NULL;
+	char *argv[] = { program, command, option };
+	int fd = mkstemp(path), saved = dup(STDOUT_FILENO);
+	size_t len;
+
+	assert_true(fd >= 0 && saved >= 0);
+	(void)snprintf(command, sizeof(command), "%s", name);
+	(void)fflush(stdout);
+	assert_true(dup2(fd, STDOUT_FILENO) >= 0);
+	assert_int_equal(cli_main(3, argv), CLI_DONE);
+	(void)fflush(stdout);
+	assert_true(dup2(saved, STDOUT_FILENO) >= 0);
+	(void)close(saved);
+	(void)close(fd);
+	assert_int_equal(file_read(path, 1 << 16, &text, &len, NULL), 0);
+	(void)unlink(path);
+	return text;
+}
+
+/* The manual without its backslashes: "\-\-root" becomes "--root". */
+static char *manual(void)
+{
+	const char *source = getenv("FARRIER_SOURCE");
+	char path[4096], *text = NULL, *to;
+	size_t len;
+
+	assert_int_equal(path_join(path, sizeof(path), source ? source : ".",
+				 "man/farrier-driver-builder.8", NULL),
+		0);
+	assert_int_equal(file_read(path, 1 << 20, &text, &len, NULL), 0);
+	to = text;
+	for (const char *p = text; *p; p++)
+		if (*p != '\\')
+			*to++ = *p;
+	*to = '\0';
+	return text;
+}
+
+/* @word in the manual, not as the beginning of a longer one. */
+static bool tells(const char *man, const char *word)
+{
+	for (const char *p = man; (p = strstr(p, word)); p++) {
+		char after = p[strlen(word)];
+
+		if (after != '-' && !isalnum((unsigned char)after))
+			return true;
+	}
+	return false;
+}
+
+static void test_manual(void **state)
+{
+	char *man = manual();
+
+	for (const struct cli_command *x = cli_commands; x->name; x++) {
+		char *help = help_of(x->name), *line, *rest = help;
+
+		if (!tells(man, x->name))
+			fail_msg("the manual does not tell command '%s'", x->name);
+		while ((line = strsep(&rest, "\n"))) {
+			if (!str_starts(line, "  --"))
+				continue;
+			line[2 + strcspn(line + 2, " ")] = '\0';
+			if (!tells(man, line + 2))
+				fail_msg("the manual does not tell '%s' of '%s'",
+					line + 2, x->name);
+		}
+		free(help);
+	}
+	free(man);
+}
+
 static void test_exit_status(void **state)
 {
 	struct cli c = { .is_json = true };
@@ -103,7 +181,8 @@ static void test_exit_status(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_parse),
-		cmocka_unit_test(test_commands), cmocka_unit_test(test_exit_status) };
+		cmocka_unit_test(test_commands), cmocka_unit_test(test_manual),
+		cmocka_unit_test(test_exit_status) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
