@@ -23,7 +23,7 @@ static const char dkms_build_script[] =
 	"\tpatch -p1 < \"./patches/$1\" || { echo \"error: patch $1 does not apply\"; exit 1; }\n"
 	"\tpatches=$((patches - 1)); shift\n"
 	"done\n"
-	"export -n kernelver arch kernel_source_dir dkms_tree source_tree\n"
+	"export -n kernelver arch kernel_source_dir dkms_tree source_tree parallel_jobs\n"
 	"if [ -n \"$pre_build\" ]; then\n"
 	"\tif [ -x \"${pre_build%% *}\" ]; then ( exec ./$pre_build ); "
 	"else echo \"PRE_BUILD '$pre_build' is not executable\"; fi\n"
@@ -98,6 +98,7 @@ static const char *machine(void)
 
 static int env_dkms(struct work *w, struct env *env)
 {
+	const char *jobs;
 	int r = env_make(w, env);
 
 	if (r == 0)
@@ -110,6 +111,10 @@ static int env_dkms(struct work *w, struct env *env)
 		r = env_add(w, env, "dkms_tree", DKMS_TREE);
 	if (r == 0)
 		r = env_add(w, env, "source_tree", "/usr/src");
+	/* NVIDIA's says ${parallel_jobs+-j$parallel_jobs}: one job, were it not set. */
+	jobs = r == 0 ? arena_fmt(w->arena, "%u", w->q->jobs) : NULL;
+	if (r == 0)
+		r = jobs ? env_add(w, env, "parallel_jobs", jobs) : -ENOMEM;
 	if (r == 0)
 		r = env_add(w, env, "CC", w->tc.cc);
 	return r < 0 ? err_errno(w->e, r, "environment of the build") : 0;

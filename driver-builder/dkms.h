@@ -52,7 +52,7 @@ struct dkms_kernel {
 #define DKMS_TREE "/var/lib/dkms" /* $dkms_tree, as the sandbox sees it */
 
 /* The bash script that evaluates ./dkms.conf and writes the records to the file $1. The variables
- * kernelver, arch, kernel_source_dir, dkms_tree and source_tree come through the environment. */
+ * kernelver, arch, kernel_source_dir, dkms_tree, source_tree and parallel_jobs come through the environment. */
 extern const char dkms_script[];
 
 /* Pure. Everything in @ret lies in @a. REASON_NOT_FOR_THIS_KERNEL (-ENOTSUP) when a BUILD_EXCLUSIVE_

@@ -63,6 +63,11 @@ static void test_inline_builds(void **state)
 	static const struct kv excluded[] = { { "dkms.conf",
 		"PACKAGE_NAME=x\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME[0]=x\n"
 		"DEST_MODULE_LOCATION[0]=/updates\nBUILD_EXCLUSIVE_KERNEL='^5\\.'\n" } };
+	/* Some hand the number of jobs on themselves, as NVIDIA's does. */
+	static const struct kv parallel[] = { { "dkms.conf",
+		"PACKAGE_NAME=x\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME[0]=x\n"
+		"DEST_MODULE_LOCATION[0]=/updates\n"
+		"MAKE[0]=\"echo error: jobs ${parallel_jobs+-j$parallel_jobs}x; false\"\n" } };
 	struct fixture *f = *state;
 	struct build_result *res;
 	struct job *j;
@@ -79,6 +84,8 @@ static void test_inline_builds(void **state)
 	(void)run(inline_job(f, link, 1, API_BUILD_AUTO), -1, REASON_BUILD_FAILED);
 	(void)run(inline_job(f, excluded, 1, API_BUILD_AUTO), -1,
 		REASON_NOT_FOR_THIS_KERNEL);
+	res = run(inline_job(f, parallel, 1, API_BUILD_AUTO), -1, REASON_BUILD_FAILED);
+	assert_non_null(strstr(res->err.text, "error: jobs -j"));
 	j = inline_job(f, good, ARRAY_SIZE(good), API_BUILD_AUTO);
 	j->module.name = "other";
 	j->spec.modules = (struct list){ &j->module, 1 };
