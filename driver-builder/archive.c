@@ -362,20 +362,28 @@ static bool is_below(const char *name, const char *top)
 
 struct hoist {
 	int from, to;
+	size_t n;
 };
 
 static int hoist_one(const char *name, void *user)
 {
-	const struct hoist *h = user;
+	struct hoist *h = user;
 
+	h->n++;
 	return renameat(h->from, name, h->to, name) < 0 ? -errno : 0;
+}
+
+static int is_empty(const struct unpack *u)
+{
+	return err_reason(
+		u->e, -ENOENT, REASON_SOURCE_INVALID, "archive: there is no file in it");
 }
 
 /* Everything in one folder: its content takes its place. *ret_skip: how much names get shorter. */
 static int hoist(struct unpack *u, size_t *ret_skip)
 {
 	CLEANUP(closep) int from = -1;
-	struct hoist h = { -1, u->dir };
+	struct hoist h = { -1, u->dir, 0 };
 	struct top top = { .n = 0 };
 	char path[64];
 	struct stat st;
@@ -388,9 +396,7 @@ static int hoist(struct unpack *u, size_t *ret_skip)
 	if (r < 0)
 		return err_errno(u->e, r, "archive");
 	if (top.n == 0)
-		return u->links_n > 0 ? 0
-				      : err_reason(u->e, -ENOENT, REASON_SOURCE_INVALID,
-						"archive: it is empty");
+		return u->links_n > 0 ? 0 : is_empty(u);
 	if (top.n != 1 || fstatat(u->dir, top.name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		!S_ISDIR(st.st_mode))
 		return 0;
@@ -408,6 +414,8 @@ static int hoist(struct unpack *u, size_t *ret_skip)
 	r = dir_each(path, hoist_one, &h, NULL);
 	if (r == 0 && unlinkat(u->dir, TOP_NAME, AT_REMOVEDIR) < 0)
 		r = -errno;
+	if (r == 0 && h.n == 0 && u->links_n == 0)
+		return is_empty(u);
 	*ret_skip = strlen(top.name) + 1;
 	return r < 0 ? refuse_errno(u, r, top.name) : 0;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # Writes the first seeds of the fuzz targets into test/fuzz/corpus; what fuzzing found is beside them and is kept.
-import json, os, struct
+import gzip, io, json, lzma, os, struct, tarfile
 
 here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 
@@ -129,6 +129,30 @@ for name, more in {"least": "", "make": "MAKE[0]=make all|MAKE[1]=b|MAKE_MATCH[1
                    "later": "BUILD_DEPENDS[0]=q|", "out": "BUILT_MODULE_LOCATION[0]=a/../../b|"}.items():
     put("dkms", name, (head + more).replace("|", "\0") if "KERNEL" not in more else
         head.replace("|", "\0") + more.replace("(5\\.|6", "(5\\.\x01" + "6").replace("|", "\0").replace("\x01", "|"))
+
+
+def tar(*members, fmt=tarfile.PAX_FORMAT):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=fmt) as t:
+        for name, kind, text in members:
+            info = tarfile.TarInfo(name)
+            info.type, info.mtime, info.mode = kind, 1, 0o6755
+            info.size = len(text) if kind == tarfile.REGTYPE else 0
+            info.linkname = text if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
+            t.addfile(info, io.BytesIO(text.encode()))
+    return out.getvalue()
+
+
+FILE, LINK, HARD = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
+good = tar(("d/", tarfile.DIRTYPE, ""), ("d/a.c", FILE, "int a;"), ("d/b", LINK, "a.c"), ("d/h", HARD, "d/a.c"))
+put("archive", "plain", good)
+put("archive", "gz", gzip.compress(good, mtime=0))
+put("archive", "xz", lzma.compress(good))
+put("archive", "gnu", tar(("x" * 120 + "/y", FILE, "1"), ("l", LINK, "z" * 110), fmt=tarfile.GNU_FORMAT))
+put("archive", "pax", tar(("d/\u00e9", FILE, "1"), ("x" * 120, FILE, "2")))
+put("archive", "links", tar(("a/l", LINK, "../b/l"), ("b/l", LINK, "../a/l"), ("b/up", LINK, "..")))
+put("archive", "out", tar(("a/l", LINK, "../../x"), ("../x", FILE, ""), ("/x", FILE, "")))
+put("archive", "twice", tar(("l", LINK, "d"), ("l/x", FILE, "1"), ("x", FILE, ""), ("x", tarfile.FIFOTYPE, "")))
 put("kubeconfig", "token", """current-context: c
 contexts: [ { name: c, context: { cluster: k, user: u, namespace: ns } } ]
 clusters: [ { name: k, cluster: { server: "https://127.0.0.1:6443/", certificate-authority: ca.pem } } ]

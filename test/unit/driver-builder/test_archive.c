@@ -177,7 +177,8 @@ static void test_hostile(void **state)
 			"hard link" },
 		{ "bomb", { { "zeros", 0, NULL, 0, 5 << 20 } }, 1, "too large" },
 		{ "control character", { { "a\nb", 0, "x" } }, 1, "control character" },
-		{ "nothing", { { "./", AE_IFDIR } }, 1, "empty" },
+		{ "nothing", { { "./", AE_IFDIR } }, 1, "no file" },
+		{ "nothing in a folder", { { "d/", AE_IFDIR } }, 1, "no file" },
 	};
 	struct err e;
 
