@@ -17,6 +17,7 @@ enum {
 	OPT_RUN,
 	OPT_ROOT,
 	OPT_METRICS,
+	OPT_KUBELET_CONFIG,
 	OPT_LIST,
 	OPT_EXPLAIN,
 	OPT_JSON,
@@ -31,6 +32,7 @@ static const struct option options[] = {
 	{ "run", required_argument, NULL, OPT_RUN },
 	{ "root", required_argument, NULL, OPT_ROOT },
 	{ "metrics", required_argument, NULL, OPT_METRICS },
+	{ "kubelet-config", required_argument, NULL, OPT_KUBELET_CONFIG },
 	{ "list", no_argument, NULL, OPT_LIST },
 	{ "explain", no_argument, NULL, OPT_EXPLAIN },
 	{ "json", no_argument, NULL, OPT_JSON },
@@ -50,6 +52,7 @@ static const char usage[] =
 	"  --cdi-dir DIR      where CDI specs go (default /var/run/cdi)\n"
 	"  --run DIR          devices.json and stable device links (default /run/farrier)\n"
 	"  --root DIR         the host's root as seen here, for device nodes (default /)\n"
+	"  --kubelet-config FILE  the kubelet's configuration (default: found by its process)\n"
 	"  --metrics ADDR     serve /metrics, /healthz and /readyz at host:port or unix:PATH\n"
 	"  --list             print devices and classes, and exit\n"
 	"  --explain          print for each device why it is or is not allocatable, and exit\n"
@@ -97,6 +100,9 @@ static int parse(int argc, char **argv, struct settings *s)
 			break;
 		case OPT_METRICS:
 			s->plugin.metrics = optarg;
+			break;
+		case OPT_KUBELET_CONFIG:
+			s->plugin.kubelet_config = optarg;
 			break;
 		case OPT_LIST:
 			s->is_list = true;

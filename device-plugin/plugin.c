@@ -17,6 +17,7 @@
 static const uint64_t settle_us = 20 * USEC_PER_MSEC;
 static const uint64_t poll_us = 5 * USEC_PER_SEC;
 static const uint64_t show_wait_us = 3 * USEC_PER_SEC; /* for what children find out */
+static const uint64_t kubelet_wait_us = 1 * USEC_PER_SEC; /* registering comes first */
 static const uint64_t stop_us = 1 * USEC_PER_SEC;
 static const uint64_t stop_poll_us = 5 * USEC_PER_MSEC;
 
@@ -26,6 +27,7 @@ struct plugin {
 	struct inventory *inventory;
 	struct classes *classes;
 	struct health_files *files;
+	struct kubelet_watch *kubelet;
 	struct folder *folders[CLASS_DIRS_MAX];
 	struct metrics *metrics;
 	struct metrics_server *server;
@@ -113,6 +115,14 @@ static void act(struct plugin *p)
 	report_metrics(p->metrics, p->snapshot, p->classes, p->service);
 }
 
+static void on_kubelet(void *user)
+{
+	struct plugin *p = user;
+
+	if (p->metrics && p->snapshot)
+		report_kubelet(p->metrics, p->kubelet, p->snapshot, p->topology.n);
+}
+
 static int refresh(struct plugin *p, struct err *e)
 {
 	CLEANUP(freep) struct report_state *before = NULL;
@@ -132,8 +142,10 @@ static int refresh(struct plugin *p, struct err *e)
 		return r;
 	if (changed)
 		report_classes(p->classes);
-	if (report_health(p->snapshot, before, n, p->metrics) || changed)
+	if (report_health(p->snapshot, before, n, p->metrics) || changed) {
 		report_claims(p->snapshot, p->classes);
+		on_kubelet(p);
+	}
 	act(p);
 	health_files_sweep(p->files);
 	return 0;
@@ -170,9 +182,10 @@ static bool is_ready(void *user)
 
 /* ---- life ---- */
 static int plugin_look_only(struct loop *l, const struct plugin_options *o,
-	struct plugin **ret, struct err *e)
+	uint64_t kubelet_delay_us, struct plugin **ret, struct err *e)
 {
 	CLEANUP(plugin_freep) struct plugin *p = calloc(1, sizeof(*p));
+	struct kubelet_where where = { o->kubelet_config, o->root, NULL };
 	int r;
 
 	if (!p)
@@ -180,6 +193,9 @@ static int plugin_look_only(struct loop *l, const struct plugin_options *o,
 	p->loop = l;
 	p->o = o;
 	r = health_files_new(l, on_change, p, &p->files);
+	if (r < 0)
+		return err_errno(e, r, "plugin");
+	r = kubelet_watch_new(l, &where, kubelet_delay_us, on_kubelet, p, &p->kubelet);
 	if (r < 0)
 		return err_errno(e, r, "plugin");
 	r = inventory_new(NULL, &p->inventory, e);
@@ -228,7 +244,7 @@ int plugin_new(struct loop *l, const struct plugin_options *o, struct plugin **r
 	CLEANUP(plugin_freep) struct plugin *p = NULL;
 	int r;
 
-	r = plugin_look_only(l, o, &p, e);
+	r = plugin_look_only(l, o, kubelet_wait_us, &p, e);
 	if (r < 0)
 		return r;
 	r = start(p, e);
@@ -253,6 +269,7 @@ void plugin_free(struct plugin *p)
 	snapshot_free(p->snapshot);
 	classes_free(p->classes);
 	health_files_free(p->files);
+	kubelet_watch_free(p->kubelet);
 	inventory_free(p->inventory);
 	free(p->last_error);
 	free(p);
@@ -282,17 +299,43 @@ void plugin_stop(struct plugin *p)
 		loop_exit(p->loop, 0);
 }
 
-/* Two looks: the second knows what the classes' own files say. */
+/* Two looks: the second knows what children found out. */
 static int look_twice(struct plugin *p, struct err *e)
 {
 	uint64_t end = loop_now(p->loop) + show_wait_us;
 	int r = look(p, e);
 
-	if (r < 0 || !health_files_pending(p->files))
+	if (r < 0)
 		return r;
-	while (health_files_pending(p->files) && loop_now(p->loop) < end)
+	while ((health_files_pending(p->files) || kubelet_watch_pending(p->kubelet)) &&
+		loop_now(p->loop) < end)
 		(void)loop_step(p->loop, end - loop_now(p->loop));
 	return look(p, e);
+}
+
+static int show_json(struct plugin *p, bool is_explain, struct buf *out)
+{
+	CLEANUP(json_freep) struct json *doc = NULL;
+	int r;
+
+	r = is_explain ? explain_json(p->snapshot, p->classes, p->inventory, &doc)
+		       : list_json(p->snapshot, p->classes, &doc);
+	if (r == 0 && is_explain)
+		r = report_kubelet_json(p->kubelet, p->snapshot, p->topology.n, doc);
+	if (r == 0)
+		r = json_print(doc, true, out);
+	return r == 0 ? buf_chr(out, '\n') : r;
+}
+
+static int show_text(struct plugin *p, bool is_explain, struct buf *out)
+{
+	int r;
+
+	if (!is_explain)
+		return list_text(p->snapshot, p->classes, out);
+	r = explain_text(p->snapshot, p->classes, p->inventory, out);
+	return r == 0 ? report_kubelet_text(p->kubelet, p->snapshot, p->topology.n, out)
+		      : r;
 }
 
 int plugin_show(
@@ -300,13 +343,12 @@ int plugin_show(
 {
 	CLEANUP(loop_freep) struct loop *l = NULL;
 	CLEANUP(plugin_freep) struct plugin *p = NULL;
-	CLEANUP(json_freep) struct json *doc = NULL;
 	struct buf out;
 	int r;
 
 	r = loop_new(&l, NULL, e);
 	if (r == 0)
-		r = plugin_look_only(l, o, &p, e);
+		r = plugin_look_only(l, o, 0, &p, e);
 	if (r < 0)
 		return r;
 	r = classes_load(p->classes, e);
@@ -315,16 +357,7 @@ int plugin_show(
 	if (r < 0)
 		return r;
 	buf_init(&out, EXPLAIN_BYTES_MAX);
-	if (is_json) {
-		r = is_explain ? explain_json(p->snapshot, p->classes, p->inventory, &doc)
-			       : list_json(p->snapshot, p->classes, &doc);
-		if (r == 0)
-			r = json_print(doc, true, &out);
-		(void)buf_chr(&out, '\n');
-	} else {
-		r = is_explain ? explain_text(p->snapshot, p->classes, p->inventory, &out)
-			       : list_text(p->snapshot, p->classes, &out);
-	}
+	r = is_json ? show_json(p, is_explain, &out) : show_text(p, is_explain, &out);
 	if (r == 0 && fputs(buf_cstr(&out), stdout) < 0)
 		r = -EIO;
 	buf_done(&out);

@@ -11,6 +11,7 @@ struct plugin_options {
 	size_t n_class_dirs;
 	const char *kubelet_dir, *cdi_dir, *run_dir, *root;
 	const char *metrics; /* NULL: no metrics are served */
+	const char *kubelet_config; /* NULL: found by the kubelet's process */
 };
 
 struct plugin;

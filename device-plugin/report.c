@@ -176,3 +176,98 @@ void report_metrics(struct metrics *m, const struct snapshot *s,
 		metric_registered(m, name, state);
 	}
 }
+
+/* ---- the kubelet's policies ---- */
+static bool has_numa(const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n_resources; i++)
+		for (size_t k = 0; k < s->resources[i].n_units; k++)
+			if (s->resources[i].units[k].claim->device->numa_node >= 0)
+				return true;
+	return false;
+}
+
+static const char *warning(
+	const struct kubelet_watch *w, const struct snapshot *s, size_t nodes)
+{
+	return kubelet_policy_warning(kubelet_watch_policy(w), nodes, has_numa(s));
+}
+
+static void metric_policy(struct metrics *m, const struct kubelet_policy *p)
+{
+	struct buf labels;
+
+	metrics_clear(m, "farrier_plugin_kubelet_policy");
+	if (!p->is_known)
+		return;
+	buf_init(&labels, 4096);
+	(void)metrics_label(&labels, "topologyManager", p->topology);
+	(void)metrics_label(&labels, "cpuManager", p->cpu);
+	(void)metrics_label(&labels, "memoryManager", p->memory);
+	if (buf_ok(&labels) == 0)
+		(void)metrics_set(m, METRIC_GAUGE, "farrier_plugin_kubelet_policy",
+			buf_cstr(&labels), "1 for the kubelet's policies, when known.",
+			1);
+	buf_done(&labels);
+}
+
+void report_kubelet(struct metrics *m, const struct kubelet_watch *w,
+	const struct snapshot *s, size_t nodes)
+{
+	const struct kubelet_policy *p = kubelet_watch_policy(w);
+	const char *text = warning(w, s, nodes);
+
+	metric_policy(m, p);
+	(void)metrics_set(m, METRIC_GAUGE, "farrier_plugin_hints_without_effect", NULL,
+		"1 when the kubelet's policies leave topology hints without effect.",
+		text != NULL);
+	if (kubelet_watch_error(w))
+		log_event(LOG_WARN, "the kubelet's policies are not known", "error",
+			kubelet_watch_error(w), NULL);
+	else if (p->is_known)
+		log_event(text ? LOG_WARN : LOG_INFO, "the kubelet's policies",
+			"topologyManager", p->topology, "cpuManager", p->cpu, "source",
+			p->source, "warning", text, NULL);
+}
+
+int report_kubelet_text(const struct kubelet_watch *w, const struct snapshot *s,
+	size_t nodes, struct buf *out)
+{
+	const struct kubelet_policy *p = kubelet_watch_policy(w);
+	const char *text = warning(w, s, nodes);
+
+	if (kubelet_watch_error(w))
+		(void)buf_fmt(out, "kubelet: %s\n", kubelet_watch_error(w));
+	else if (!p->is_known)
+		(void)buf_str(out,
+			"kubelet: its policies are not known: neither its process nor "
+			"its configuration can be seen from here\n");
+	else
+		(void)buf_fmt(out,
+			"kubelet: Topology Manager %s (scope %s), CPU Manager %s, Memory "
+			"Manager %s, by %s\n",
+			p->topology, p->scope, p->cpu, p->memory, p->source);
+	if (text)
+		(void)buf_fmt(out, "  warning: %s\n", text);
+	return buf_ok(out);
+}
+
+int report_kubelet_json(const struct kubelet_watch *w, const struct snapshot *s,
+	size_t nodes, struct json *doc)
+{
+	CLEANUP(json_freep) struct json *o = json_new_object();
+	const struct kubelet_policy *p = kubelet_watch_policy(w);
+
+	if (json_set_bool(o, "known", p->is_known) < 0 ||
+		json_set_str(o, "error", kubelet_watch_error(w)) < 0 ||
+		json_set_str(o, "warning", warning(w, s, nodes)) < 0)
+		return -ENOMEM;
+	if (p->is_known &&
+		(json_set_str(o, "topologyManagerPolicy", p->topology) < 0 ||
+			json_set_str(o, "topologyManagerScope", p->scope) < 0 ||
+			json_set_str(o, "cpuManagerPolicy", p->cpu) < 0 ||
+			json_set_str(o, "memoryManagerPolicy", p->memory) < 0 ||
+			json_set_str(o, "source", p->source) < 0))
+		return -ENOMEM;
+	return json_set(doc, "kubelet", TAKE(o));
+}

@@ -2,6 +2,7 @@
 /* What the running plugin says of itself: log lines when something changed, and metrics. */
 #pragma once
 
+#include "kubelet_watch.h"
 #include "metrics.h"
 #include "service.h"
 #include "snapshot.h"
@@ -24,3 +25,11 @@ void report_classes(const struct classes *classes);
 void report_claims(const struct snapshot *s, const struct classes *classes);
 void report_metrics(struct metrics *m, const struct snapshot *s,
 	const struct classes *classes, const struct service *service);
+
+/* What the kubelet makes of topology hints: a log line, gauges, and for --explain. @nodes: NUMA nodes. */
+void report_kubelet(struct metrics *m, const struct kubelet_watch *w,
+	const struct snapshot *s, size_t nodes);
+int report_kubelet_text(const struct kubelet_watch *w, const struct snapshot *s,
+	size_t nodes, struct buf *out);
+int report_kubelet_json(const struct kubelet_watch *w, const struct snapshot *s,
+	size_t nodes, struct json *doc);

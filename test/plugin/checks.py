@@ -640,6 +640,32 @@ def no_numa(w):
     p.until(lambda o: "never satisfy a topology hint" in o.get("msg", ""), "warning")
 
 
+@check("the kubelet's policies: said, with a warning when topology hints have no effect")
+def policies(w):
+    for n in (0, 1):
+        os.makedirs(os.path.join(w.bed.root, f"sys/devices/system/node/node{n}"))
+        with open(os.path.join(w.bed.root, f"sys/devices/system/node/node{n}/distance"), "w") as f:
+            f.write("10 21\n" if n == 0 else "21 10\n")
+    config = w.path("kubelet.yaml")
+
+    def write(text):
+        with open(config, "w") as f:
+            f.write("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n" + text)
+    write("")
+    p = w.up("--kubelet-config", config)
+    o = p.wait("policies", 20, msg="the kubelet's policies")
+    assert o["topologyManager"] == "none" and "no effect" in o["warning"], o
+    explain = lambda *a: w.show("--explain", "--kubelet-config", config, *a)
+    assert "hints have no effect" in explain()
+    write("topologyManagerPolicy: restricted\ncpuManagerPolicy: static\n")
+    assert "kubelet: Topology Manager restricted (scope container), CPU Manager static" in explain()
+    eq(json.loads(explain("--json"))["kubelet"].get("warning"), None)
+    write("topologyManagerPolicy: restricted\n")
+    assert "CPU Manager has no static policy" in json.loads(explain("--json"))["kubelet"]["warning"]
+    write("topologyManagerPolicy: [")
+    assert "kubelet: the kubelet's configuration" in explain()
+
+
 @check("3,072 devices: one list under 4 MiB, and allocatable (29)", classes=False,
        devices=[(f"0000:{0x21 + i // 8:02x}:0{i % 8}.0", 0, i) for i in range(12)])
 def many(w):
