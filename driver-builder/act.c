@@ -58,6 +58,7 @@ static void count_build(struct agent *a, const struct build_result *res)
 
 	labels(&b, driver, kernel,
 		res->err.code	 ? reason_name(res->err.reason)
+		: res->is_pulled ? "pulled"
 		: res->is_reused ? "reused"
 				 : "built");
 	(void)metrics_add(a->metrics, METRIC_COUNTER, "farrier_builds_total",
@@ -99,7 +100,9 @@ static void on_built(const struct build_result *res, void *user)
 	if (res->err.code == 0) {
 		rec.build_seconds = res->build_seconds;
 		(void)snprintf(text, sizeof(text), "%s in %.1f s, artifact %.12s",
-			res->is_reused ? "taken from the store" : "built",
+			res->is_pulled	 ? "taken from the registry"
+			: res->is_reused ? "taken from the store"
+					 : "built",
 			(double)res->took_us / (double)USEC_PER_SEC, res->key);
 		agent_say(a, true, "BuildSucceeded", rec.driver, rec.kernel, REASON_NONE,
 			text);
@@ -135,6 +138,8 @@ static void start_build(
 	struct agent *a, const struct seen *s, const struct plan_action *x)
 {
 	const struct api_node_driver *d = s->desired->drivers.items;
+	const struct api_node_build *shared = share_find(&s->desired->builds,
+		d[x->driver].name, d[x->driver].generation, s->pick[x->kernel]->release);
 	struct memory *m = &a->memory;
 	struct build_request q = {
 		.root = a->o->env.root,
@@ -142,6 +147,10 @@ static void start_build(
 		.driver = d[x->driver].name,
 		.spec = &d[x->driver].spec,
 		.kernel = s->pick[x->kernel],
+		.remote = &a->o->remote,
+		.published_key = shared && !str_empty(shared->key) ? shared->key : NULL,
+		.published_digest = shared && !str_empty(shared->digest) ? shared->digest
+									 : NULL,
 		.log_fd = -1,
 	};
 	struct err e = { 0 };

@@ -8,6 +8,7 @@
 #include "metrics.h"
 #include "notify.h"
 #include "observe.h"
+#include "publisher.h"
 #include "reboot.h"
 #include "work.h"
 
@@ -22,6 +23,7 @@ struct agent {
 	struct err node_error; /* why the newest one could not be used; code 0: it can */
 	struct notify *notify;
 	struct reboot *reboot;
+	struct publisher *publisher; /* NULL: nothing is shared */
 	struct metrics *metrics;
 	struct metrics_server *server;
 	struct loop_source *timer, *watch; /* next look; inotify */
@@ -49,6 +51,9 @@ struct agent {
 
 /* Starts what @p asks for: at most one step and one build at a time. */
 void act(struct agent *a, const struct seen *s, const struct plan *p);
+/* agent_share.c: publishing, where the fleet shares what it builds. */
+int agent_share_start(struct agent *a, struct err *e) _must_check_;
+void agent_share(struct agent *a, const struct seen *s);
 /* Looks again after @delay_us, or sooner when that was asked for. */
 void agent_look(struct agent *a, uint64_t delay_us);
 /* Logs, and tells the cluster as an Event. */

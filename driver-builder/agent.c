@@ -195,6 +195,7 @@ static void clean(struct agent *a, struct seen *s)
 	if (a->is_cleaned)
 		return;
 	a->is_cleaned = true;
+	publish_gc(a->o->env.state);
 	records_prune(a->memory.records, is_present, &present);
 	/* No keys means lost records, not a store that nobody needs. */
 	if (records_keys(a->memory.records, a->arena, &keys) < 0 || keys.n == 0)
@@ -272,6 +273,7 @@ static int look(struct agent *a, struct err *e)
 		log_error(e, "status not written", NULL);
 	clean(a, &s);
 	act(a, &s, &p);
+	agent_share(a, &s);
 	look_reboot(a, &s, &p);
 	agent_look(a, next_look(a, &s, &p));
 	return 0;
@@ -369,6 +371,8 @@ static void on_link(bool is_up, const char *why, void *user)
 		is_up ? "API server reached"
 		      : "API server away: going on with what is known",
 		"error", str_empty(why) ? NULL : why, NULL);
+	a->memory.share.is_up = is_up;
+	agent_look(a, 0);
 	(void)metrics_set(a->metrics, METRIC_GAUGE, "farrier_api_up", NULL,
 		"1 while the API server answers.", is_up);
 }
@@ -462,6 +466,8 @@ static int start(struct agent *a, struct err *e)
 		return err_errno(e, r, "reboot");
 	r = notify_new(a->loop, &a->notify, e);
 	if (r == 0)
+		r = agent_share_start(a, e);
+	if (r == 0)
 		r = start_wanting(a, e);
 	if (r == 0)
 		r = start_inotify(a, e);
@@ -502,6 +508,7 @@ void agent_free(struct agent *a)
 	work_cancel(a->work);
 	reboot_free(a->reboot);
 	build_cancel(a->build);
+	publisher_free(a->publisher);
 	metrics_server_free(a->server);
 	metrics_free(a->metrics);
 	cluster_free(a->cluster);

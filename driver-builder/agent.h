@@ -5,6 +5,7 @@
 
 #include "desired.h"
 #include "loop.h"
+#include "remote.h"
 
 struct agent;
 
@@ -14,6 +15,8 @@ struct agent_options {
 	const char *manifests; /* folder, standalone */
 	const char *node_name, *kubeconfig; /* cluster */
 	const char *metrics; /* address or NULL */
+	struct remote
+		remote; /* cluster: where the fleet shares what it builds; credentials for sources */
 	const char *reboot_command; /* instead of the host's systemctl; NULL: that */
 };
 

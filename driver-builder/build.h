@@ -12,6 +12,7 @@
 #include "digest.h"
 #include "kernels.h"
 #include "loop.h"
+#include "remote.h"
 #include "store.h"
 
 enum { BUILD_LOG_MAX = 8 << 20, BUILD_WARNINGS_MAX = 8, BUILD_MODULES_MAX = 256 };
@@ -25,6 +26,10 @@ struct build_request {
 	const struct kernel *kernel;
 	unsigned jobs; /* 0: as many as CPUs online */
 	bool force; /* build although the store has it */
+	const struct remote *
+		remote; /* credentials for sources; with the next two: taken from there; may be NULL */
+	const char *published_key,
+		*published_digest; /* of another node's build; may be NULL */
 	int log_fd; /* <= 0: none; else the build's output is copied here when it ends */
 };
 
@@ -32,6 +37,7 @@ struct build_request {
 struct build_result {
 	char key[DIGEST_HEX + 1]; /* "" when it failed before the key was known */
 	bool is_reused; /* from the store, nothing was compiled */
+	bool is_pulled; /* reused, and from the registry a moment ago */
 	int64_t build_seconds; /* 0 when reused */
 	uint64_t took_us;
 	size_t modules_n;

@@ -9,6 +9,7 @@
 #include "archive.h"
 #include "build_work.h"
 #include "fetch.h"
+#include "remote.h"
 
 /* In the command's process of a sandbox: the archive is open, the build folder is all that can be
  * written. Ends without what libraries do at an exit. */
@@ -80,8 +81,30 @@ static int unpack(struct work *w, const char *path)
 	r = run_inside(w, s, fd, shared);
 	(void)munmap(shared, sizeof(*shared));
 	return r < 0 ? err_wrap(w->e, r, "source '%.200s'",
-			       w->source.url ? w->source.url : path)
+			       w->source.url	 ? w->source.url
+			       : w->source.image ? w->source.image
+						 : path)
 		     : 0;
+}
+
+/* Where the archive is, which may have to be fetched; PATH_MAX bytes. */
+static int find_archive(struct work *w, char *path)
+{
+	static const struct remote nobody;
+	CLEANUP(loop_freep) struct loop *l = NULL;
+	const struct source *s = &w->source;
+	int r;
+
+	if (s->path) {
+		(void)snprintf(path, PATH_MAX, "%s", s->path);
+		return 0;
+	}
+	if (s->url)
+		return fetch_archive(w->q->state, s->url, s->digest, NULL, path, w->e);
+	r = loop_new(&l, NULL, w->e);
+	return r < 0 ? r
+		     : remote_source(l, w->q->remote ? w->q->remote : &nobody,
+			       w->q->state, s->image, path, w->e);
 }
 
 int build_source(struct work *w)
@@ -94,13 +117,9 @@ int build_source(struct work *w)
 
 	if (!s->is_archive)
 		return source_copy(s, w->src, uid, gid, w->e);
-	if (s->path)
-		(void)snprintf(path, sizeof(path), "%s", s->path);
-	else {
-		r = fetch_archive(w->q->state, s->url, s->digest, NULL, path, w->e);
-		if (r < 0)
-			return r;
-	}
+	r = find_archive(w, path);
+	if (r < 0)
+		return r;
 	if (chown(w->src, uid, gid) < 0)
 		return err_errno(w->e, -errno, "unpack the source");
 	r = unpack(w, path);

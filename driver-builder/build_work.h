@@ -51,6 +51,10 @@ void build_warn(struct work *w, const char *fmt, ...) _printf_(2, 3);
 /* build_source.c: puts the source into the build folder, and knows its build system then. */
 int build_source(struct work *w);
 
+/* build_take.c: true when what another node published is in the store now. */
+bool build_take(struct work *w);
+
+
 /* build_make.c: runs the build; the log is in @w then. */
 int build_make(struct work *w);
 /* Takes debug information off the modules that were collected; runs POST_BUILD. */

@@ -68,6 +68,7 @@ int cli_run(struct cli *c, int argc, char **argv)
 		   *kubeconfig = NULL;
 	const char *reboot = NULL, *metrics = NULL, *mode = NULL, *bundle = PLUGIN_BUNDLE,
 		   *args = NULL;
+	struct remote remote = { NULL, NULL, NULL };
 	bool is_standalone = false;
 	const struct cli_option own[] = {
 		{ "standalone", NULL, &is_standalone,
@@ -78,6 +79,12 @@ int cli_run(struct cli *c, int argc, char **argv)
 		{ "kubeconfig", "FILE", &kubeconfig, "outside a pod" },
 		{ "metrics", "ADDR", &metrics,
 			"serve /metrics at host:port or unix:PATH" },
+		{ "registry", "REF", &remote.registry,
+			"share what is built there: host[:port]/prefix" },
+		{ "registry-auth", "FILE", &remote.auth_file,
+			"credentials of registries: a Docker config.json" },
+		{ "registry-ca", "FILE", &remote.ca_file,
+			"CA of registries (the system's)" },
 		{ "reboot-command", "PROGRAM", &reboot,
 			"reboots when a wave asks for it (the host's systemctl)" },
 		{ "plugin-mode", "MODE", &mode,
@@ -111,6 +118,7 @@ int cli_run(struct cli *c, int argc, char **argv)
 		.node_name = node,
 		.kubeconfig = kubeconfig,
 		.metrics = metrics,
+		.remote = remote,
 		.reboot_command = reboot,
 	};
 	r = run_loop(c, &o, &e);

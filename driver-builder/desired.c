@@ -208,6 +208,7 @@ int desired_parse(
 	*ret = (struct desired){
 		.drivers = n.spec.drivers,
 		.classes = n.spec.classes,
+		.builds = n.spec.builds,
 		.upgrade = n.spec.upgrade,
 		.node_name = n.meta.name,
 		.uid = n.meta.uid ? n.meta.uid : "",

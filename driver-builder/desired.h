@@ -19,6 +19,7 @@ struct desired_error {
 struct desired {
 	struct list drivers; /* struct api_node_driver */
 	struct list classes; /* struct api_node_class */
+	struct list builds; /* struct api_node_build; cluster */
 	struct list errors; /* struct desired_error */
 	struct api_node_upgrade upgrade; /* cluster: what the wave wants of this node */
 	const char *node_name, *uid; /* cluster; else "" */

@@ -40,6 +40,7 @@ void memory_done(struct memory *m)
 {
 	records_free(m->records);
 	map_free(m->digests);
+	share_done(&m->share);
 	map_free(m->artifacts);
 	map_free(m->steps);
 	map_free(m->seen_kernels);
@@ -317,6 +318,10 @@ static int look_driver(struct memory *m, struct arena *a, struct seen *s, size_t
 		if (r < 0)
 			return err_errno(e, r, "driver '%s'", d->name);
 		look_artifact(m, a, d->name, s->pick[k], now, now_us, &out->pairs[k]);
+		r = share_look(&m->share, a, &s->desired->builds, d, s->pick[k]->release,
+			now_us, &out->pairs[k]);
+		if (r < 0)
+			return err_errno(e, r, "driver '%s'", d->name);
 		look_installed(m, a, d, s->pick[k],
 			d->spec.devices.n == 0 || out->devices > 0, &out->pairs[k]);
 		if (s->in.kernels[k].is_running)

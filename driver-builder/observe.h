@@ -8,6 +8,7 @@
 #include "map.h"
 #include "plan.h"
 #include "records.h"
+#include "share.h"
 #include "store.h"
 
 /* A step (load or install) that failed, and when a load last worked. */
@@ -30,6 +31,7 @@ struct memory {
 	struct map *steps; /* "load DRIVER", "install DRIVER KERNEL" -> struct step */
 	struct map *
 		seen_kernels; /* release -> wall time when it was first seen incomplete */
+	struct share share; /* set by the agent after memory_init() */
 	/* The build that runs. */
 	bool is_building;
 	char build_driver[256], build_kernel[KERNEL_RELEASE_MAX];

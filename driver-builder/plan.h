@@ -37,6 +37,7 @@ struct plan_pair {
 	const char *key; /* content key, NULL when it cannot be told yet */
 	struct plan_failure failure; /* artifact FAILED, WAITING, NOT_APPLICABLE: why */
 	int64_t build_seconds;
+	const char *digest; /* under which we published it; NULL: we did not */
 	enum plan_installed installed;
 	struct plan_failure install; /* why installing failed */
 };

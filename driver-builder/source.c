@@ -11,6 +11,7 @@
 #include "file.h"
 #include "kernels.h"
 #include "key.h"
+#include "oci.h"
 
 enum { MAKEFILE_MAX = 4 << 20, COPY_CHUNK = 256 << 10, INLINE_MAX = 1 << 20 };
 
@@ -185,6 +186,26 @@ static int open_http(const struct api_source *in, struct source *s, struct err *
 	return 0;
 }
 
+/* Fetched by remote_source(); an image's digest covers all that is in it. */
+static int open_oci(const struct api_source *in, struct source *s, struct err *e)
+{
+	struct oci_ref ref;
+	int r = oci_ref_parse(in->oci.image ? in->oci.image : "", &ref, e);
+
+	if (r == 0 && !*ref.digest)
+		r = err_set(
+			e, -EINVAL, "the image '%.300s' has no digest", in->oci.image);
+	if (r < 0) {
+		if (e)
+			e->reason = REASON_SOURCE_INVALID;
+		return err_wrap(e, r, "source");
+	}
+	s->image = in->oci.image;
+	s->is_archive = true;
+	memcpy(s->digest, ref.digest + strlen("sha256:"), sizeof(s->digest));
+	return 0;
+}
+
 static int open_inline(const struct api_source *in, struct source *s, struct err *e)
 {
 	s->files = &in->inline_.files;
@@ -209,6 +230,8 @@ int source_open(const struct api_source *in, const char *root, int system,
 		r = open_inline(in, &s, e);
 	else if (in->type == API_SOURCE_HTTP)
 		r = open_http(in, &s, e);
+	else if (in->type == API_SOURCE_OCI)
+		r = open_oci(in, &s, e);
 	else
 		r = err_reason(e, -EOPNOTSUPP, REASON_SOURCE_INVALID,
 			"sources of type '%s' are not supported yet",

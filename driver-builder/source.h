@@ -12,6 +12,8 @@ struct source {
 	char *path; /* folder or archive as we see it; NULL for inline files and what is to be fetched */
 	const struct list *files; /* inline: struct kv, borrowed from the spec */
 	const char *url; /* an archive to be fetched, borrowed from the spec */
+	const char *
+		image; /* an image that holds the archive, to be fetched; borrowed as well */
 	bool is_archive; /* unpacked by build_source(), not copied */
 	char digest[DIGEST_HEX + 1]; /* of the tree; of the archive, when it is one */
 	int system; /* enum api_build_system as recognised; AUTO for an archive not yet unpacked */
@@ -22,7 +24,7 @@ struct source {
  * with obj-m -> Kbuild; any other Makefile -> Make. Reads the whole source: do not call it from the
  * agent's loop for large trees, the build worker does it. REASON_SOURCE_MISSING, _SOURCE_INVALID,
  * _SOURCE_DIGEST_MISMATCH. A type that is not supported here says so (SOURCE_INVALID).
- * Of an HTTP source nothing is fetched yet: its digest is in the spec, so what was built from it is found
+ * Of an HTTP or OCI source nothing is fetched yet: its digest is in the spec, so what was built from it is found
  * without the network.
  * Inline and embedded ConfigMap sources are both the `inline_` member by the time they come here. */
 int source_open(const struct api_source *s, const char *root, int system,

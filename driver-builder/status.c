@@ -106,6 +106,8 @@ static int add_kernel(struct maker *m, size_t ki, struct api_node_kernel *out)
 			.message = f->message ? f->message : "",
 			.artifact = p->key,
 			.build_seconds = p->build_seconds,
+			.generation = pd->generation,
+			.digest = p->digest,
 		};
 		m->is_busy |= state == API_KERNEL_BUILDING;
 		if (state == API_KERNEL_FAILED && k->is_next && !k->is_running) {

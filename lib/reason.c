@@ -22,6 +22,9 @@ static const struct {
 		"this kernel: take a newer version of it, or add a build.kernels override" },
 	[REASON_BUILD_TIMEOUT] = { "BuildTimeout",
 		"raise build.timeoutSeconds, or find out why the node is slow" },
+	[REASON_BUILD_ELSEWHERE] = { "BuildElsewhere",
+		"another node builds this for the fleet and publishes it; nothing to do: where that "
+		"takes too long, this node builds it itself" },
 	[REASON_OUT_OF_MEMORY] = { "OutOfMemory",
 		"raise build.memory, or free memory on the node" },
 	[REASON_SYMBOL_MISSING] = { "SymbolMissing",

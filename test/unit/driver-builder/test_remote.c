@@ -13,6 +13,7 @@
 
 #include "driver-builder/publish.h"
 #include "driver-builder/remote.h"
+#include "driver-builder/source.h"
 #include "driver-builder/store.h"
 #include "elf_maker.h"
 #include "file.h"
@@ -405,6 +406,33 @@ static void test_source(void **state)
 	assert_int_equal(get_source(f, one, path, &e), 0);
 }
 
+static void test_source_is_known_by_its_digest(void **state)
+{
+	static const struct {
+		const char *name, *image;
+		int result;
+	} cases[] = {
+		{ "good", "r.example/src@sha256:" KEY, 0 },
+		{ "with a tag", "r.example/src:v1@sha256:" KEY, 0 },
+		{ "no digest", "r.example/src:v1", -EINVAL },
+		{ "no registry", "src@sha256:" KEY, -EINVAL },
+		{ "nothing", NULL, -EINVAL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct api_source in = { .type = API_SOURCE_OCI,
+			.oci.image = cases[i].image };
+		struct source s = { 0 };
+		struct err e = { 0 };
+		int r = source_open(&in, "/nowhere", API_BUILD_AUTO, &s, &e);
+
+		if (r != cases[i].result || (r == 0 && !streq(s.digest, KEY)) ||
+			(r < 0 && e.reason != REASON_SOURCE_INVALID))
+			fail_msg("case '%s': %d %s", cases[i].name, r, e.text);
+		source_done(&s);
+	}
+}
+
 static void test_images_are_capped(void **state)
 {
 	struct fixture *f = *state;
@@ -441,6 +469,7 @@ int main(void)
 			test_damaged_is_not_published, setup, teardown),
 		cmocka_unit_test(test_what_may_be_shared),
 		cmocka_unit_test_setup_teardown(test_source, setup, teardown),
+		cmocka_unit_test(test_source_is_known_by_its_digest),
 		cmocka_unit_test_setup_teardown(test_images_are_capped, setup, teardown),
 	};
 
