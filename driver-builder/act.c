@@ -74,7 +74,7 @@ static void count_build(struct agent *a, const struct build_result *res)
 		(double)res->took_us / (double)USEC_PER_SEC);
 }
 
-static void save_records(struct agent *a)
+void agent_save(struct agent *a)
 {
 	struct err e = { 0 };
 
@@ -130,7 +130,7 @@ static void on_built(const struct build_result *res, void *user)
 	}
 	if (records_set(m->records, &rec) < 0)
 		log_event(LOG_ERROR, "out of memory", NULL);
-	save_records(a);
+	agent_save(a);
 	agent_look(a, 0);
 }
 
@@ -205,9 +205,10 @@ static void note_loaded(struct agent *a)
 	memcpy(n.version, a->step.version, sizeof(n.version));
 	memcpy(n.kernel, a->step.kernel, sizeof(n.kernel));
 	memcpy(n.boot_id, a->step.boot_id, sizeof(n.boot_id));
+	memcpy(n.parameters, a->step.parameters, sizeof(n.parameters));
 	if (records_set_note(a->memory.records, &n) < 0)
 		log_event(LOG_ERROR, "out of memory", NULL);
-	save_records(a);
+	agent_save(a);
 }
 
 static const struct {
@@ -267,15 +268,41 @@ static void on_step_done(const struct err *result, void *user)
 	memcpy(st->message, result->text, sizeof(st->message));
 	st->attempts++;
 	st->retry_us = now + back_off(st->attempts, STEP_RETRY_MIN_US, STEP_RETRY_MAX_US);
+	/* It was tried, and what worked is back: once is enough until something changes. */
+	if (result->code == -ECANCELED)
+		st->retry_us = UINT64_MAX;
 	st->done_us = 0;
 	agent_say(a, false, step_events[a->step.verb].bad, a->step.driver, a->step.kernel,
 		st->reason, st->message);
 }
 
+/* What is loaded, for a replacement to go back to. */
+static void look_back(
+	struct agent *a, const struct seen *s, size_t di, struct stage *stage)
+{
+	const struct plan_driver *pd = &s->in.drivers[di];
+	const struct note *n = records_note(a->memory.records, pd->name);
+
+	if (!n || !streq(n->boot_id, s->boot_id) || !*n->key)
+		return;
+	stage->old_key = arena_strdup(a->arena, n->key);
+	if (!streq(n->parameters, NOTE_UNKNOWN))
+		stage->old_parameters = arena_strdup(a->arena, n->parameters);
+	if (devices_bound(a->arena,
+		    &((const struct api_node_driver *)s->desired->drivers.items)[di],
+		    &s->devices, &stage->bound) < 0)
+		stage->bound = (struct list){ NULL, 0 };
+}
+
 /* UNLOAD concerns the running kernel. */
 static const struct kernel *kernel_of(const struct seen *s, const struct plan_action *x)
 {
-	return x->kernel != SIZE_MAX ? s->pick[x->kernel] : kernels_running(&s->kernels);
+	if (x->kernel != SIZE_MAX)
+		return s->pick[x->kernel];
+	for (size_t i = 0; i < s->in.n_kernels; i++)
+		if (s->in.kernels[i].is_running)
+			return s->pick[i];
+	return NULL;
 }
 
 static void start_step(struct agent *a, const struct seen *s, const struct plan_action *x)
@@ -300,6 +327,11 @@ static void start_step(struct agent *a, const struct seen *s, const struct plan_
 
 	if (!k)
 		return;
+	if (x->verb == PLAN_REPLACE)
+		look_back(a, s, x->driver, &stage);
+	if (snprintf(a->step.parameters, sizeof(a->step.parameters), "%s",
+		    s->parameters[x->driver]) >= (int)sizeof(a->step.parameters))
+		memcpy(a->step.parameters, NOTE_UNKNOWN, sizeof(NOTE_UNKNOWN));
 	a->step.verb = x->verb;
 	a->step.generation = d->generation;
 	a->step.start_us = loop_wall(a->loop);

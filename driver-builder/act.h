@@ -41,7 +41,7 @@ struct agent {
 	struct {
 		enum plan_verb verb;
 		char driver[256], version[128], kernel[KERNEL_RELEASE_MAX], boot_id[64];
-		char key[DIGEST_HEX + 1];
+		char key[DIGEST_HEX + 1], parameters[NOTE_PARAMETERS_MAX];
 		int64_t generation;
 		uint64_t start_us;
 		struct stage *
@@ -56,6 +56,8 @@ int agent_share_start(struct agent *a, struct err *e) _must_check_;
 void agent_share(struct agent *a, const struct seen *s);
 /* Looks again after @delay_us, or sooner when that was asked for. */
 void agent_look(struct agent *a, uint64_t delay_us);
+/* Writes what is remembered to the disk. */
+void agent_save(struct agent *a);
 /* Logs, and tells the cluster as an Event. */
 void agent_say(struct agent *a, bool is_good, const char *event, const char *driver,
 	const char *kernel, enum reason reason, const char *message);

@@ -197,6 +197,9 @@ static void clean(struct agent *a, struct seen *s)
 	a->is_cleaned = true;
 	publish_gc(a->o->env.state);
 	records_prune(a->memory.records, is_present, &present);
+	/* After a loss the store is what is left: the builds that come find their artifacts there. */
+	if (a->memory.is_lost)
+		return;
 	/* No keys means lost records, not a store that nobody needs. */
 	if (records_keys(a->memory.records, a->arena, &keys) < 0 || keys.n == 0)
 		return;
@@ -271,6 +274,9 @@ static int look(struct agent *a, struct err *e)
 	/* Acting does not wait for a full disk of /run. */
 	if (r < 0)
 		log_error(e, "status not written", NULL);
+	if (a->memory.is_noted)
+		agent_save(a);
+	a->memory.is_noted = false;
 	clean(a, &s);
 	act(a, &s, &p);
 	agent_share(a, &s);
@@ -445,6 +451,7 @@ static int start(struct agent *a, struct err *e)
 	if (r < 0)
 		log_error(
 			e, "records lost: builds are looked up in the store again", NULL);
+	a->memory.is_lost = r < 0 || records_is_empty(a->memory.records);
 	err_clear(e);
 	try_groups();
 	if (build_clean(a->o->env.state, e) < 0)

@@ -344,6 +344,31 @@ bool boot_has_config(
 	return same == ARRAY_SIZE(config_folders);
 }
 
+int boot_options(struct arena *a, const char *root, const char *driver, const char **ret)
+{
+	CLEANUP(freep) char *text = NULL;
+	const char *out = "";
+	char path[PATH_MAX];
+	size_t len;
+	int r = config_path(path, root, config_folders[1], driver);
+
+	if (r == 0)
+		r = file_read(path, CONFIG_MAX, &text, &len, NULL);
+	for (char *line = text; r == 0 && *line && out;) {
+		char *end = strchrnul(line, '\n');
+
+		if (str_starts(line, "options "))
+			out = arena_fmt(a, "%s%.*s\n", out,
+				(int)(end - line - (int)strlen("options ")),
+				line + strlen("options "));
+		line = *end ? end + 1 : end;
+	}
+	if (!out)
+		return -ENOMEM;
+	*ret = out;
+	return r == -ENOENT ? 0 : r;
+}
+
 int boot_remove_config(const char *root, const char *driver, struct err *e)
 {
 	char path[PATH_MAX];

@@ -37,4 +37,8 @@ int boot_write_config(struct arena *a, const char *root, const char *driver,
 /* Are both files as boot_write_config() would leave them? */
 bool boot_has_config(struct arena *a, const char *root, const char *driver,
 	const struct list *modules);
+/* The options of the driver's modules that a boot gives them now, as stage_parameters() writes them.
+ * "" when there are none. */
+int boot_options(struct arena *a, const char *root, const char *driver, const char **ret)
+	_must_check_;
 int boot_remove_config(const char *root, const char *driver, struct err *e) _must_check_;

@@ -5,6 +5,7 @@
 #include "cli.h"
 #include "cli_subject.h"
 #include "hardware.h"
+#include "observe.h"
 #include "stage.h"
 
 static int find_subject(struct subject *s, const struct env *env, const char *manifests,
@@ -28,6 +29,7 @@ static int note_loaded(struct subject *s, const struct env *env,
 	const struct api_node_driver *driver, const char *kernel, const char *key,
 	struct err *e)
 {
+	const char *parameters;
 	struct note n;
 	int r;
 
@@ -38,9 +40,31 @@ static int note_loaded(struct subject *s, const struct env *env,
 	(void)snprintf(n.version, sizeof(n.version), "%s",
 		driver->spec.version ? driver->spec.version : "");
 	(void)snprintf(n.kernel, sizeof(n.kernel), "%s", kernel);
+	if (stage_parameters(s->a, &driver->spec.modules, &parameters) < 0 ||
+		snprintf(n.parameters, sizeof(n.parameters), "%s", parameters) >=
+			(int)sizeof(n.parameters))
+		memcpy(n.parameters, NOTE_UNKNOWN, sizeof(NOTE_UNKNOWN));
 	r = records_set_note(s->records, &n);
 	return r < 0 ? err_errno(e, r, "note")
 		     : records_write_notes(s->records, env->state, e);
+}
+
+/* What is loaded, to go back to when ours does not work. */
+static void look_back(struct subject *s, const struct env *env,
+	const struct api_node_driver *driver, struct stage *stage)
+{
+	const struct note *n = records_note(s->records, driver->name);
+	struct list devices;
+	char boot_id[64];
+
+	hardware_boot_id(boot_id);
+	if (!n || !*n->key || !streq(n->boot_id, boot_id))
+		return;
+	stage->old_key = n->key;
+	stage->old_parameters = streq(n->parameters, NOTE_UNKNOWN) ? NULL : n->parameters;
+	if (hardware_scan(s->a, env->sys, &devices, NULL) < 0 ||
+		devices_bound(s->a, driver, &devices, &stage->bound) < 0)
+		stage->bound = (struct list){ NULL, 0 };
 }
 
 static int finish(const struct cli *c, const char *driver, const char *done, int r,
@@ -91,6 +115,7 @@ int cli_load(struct cli *c, int argc, char **argv)
 		.driver = driver->name,
 		.modules = &driver->spec.modules,
 		.key = rec->key };
+	look_back(&s, &c->env, driver, &stage);
 	r = stage_replace(&stage, &e);
 	if (r == 0)
 		r = note_loaded(&s, &c->env, driver, running->release, rec->key, &e);

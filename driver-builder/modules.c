@@ -8,6 +8,7 @@
 
 #include "file.h"
 #include "hardware.h"
+#include "routes.h"
 
 struct session {
 	struct arena *a;
@@ -125,6 +126,17 @@ static int in_use(struct session *s, const char *name, enum reason reason,
 		who ? who : "somebody");
 }
 
+/* Nobody can be told that the node was cut off for its own good. */
+static int spare_management(struct session *s, const char *name, struct err *e)
+{
+	const char *iface = routes_device_of(s->a, s->env->sys, s->env->proc, name);
+
+	if (!iface)
+		return 0;
+	return err_reason(e, -EBUSY, REASON_MANAGEMENT_DEVICE,
+		"module '%s' drives '%s', which carries the default route", name, iface);
+}
+
 /* @reason: what it means when somebody uses the module. */
 static int remove_one(
 	struct session *s, const char *name, enum reason reason, struct err *e)
@@ -134,6 +146,8 @@ static int remove_one(
 	int r;
 
 	r = hardware_module(s->a, s->env->sys, name, &m, e);
+	if (r == 0 && m.is_loaded)
+		r = spare_management(s, name, e);
 	if (r < 0 || !m.is_loaded)
 		return r;
 	r = kmod_module_new_from_name(s->ctx, name, &mod);
@@ -167,6 +181,8 @@ int modules_unload(struct arena *a, const struct modules_env *env,
 		size_t ours = 0;
 
 		r = hardware_module(a, env->sys, item[i], &m, e);
+		if (r == 0 && m.is_loaded)
+			r = spare_management(&s, item[i], e);
 		if (r < 0 || !m.is_loaded)
 			continue;
 		for (size_t k = 0; k < m.holders.n; k++)
@@ -245,9 +261,11 @@ static int load_one(struct session *s, const struct modules_file *f, struct err 
 	const char *options;
 	int r;
 
-	r = modules_options(s->a, f->parameters, &options, e);
+	r = f->options ? 0 : modules_options(s->a, f->parameters, &options, e);
 	if (r < 0)
 		return r;
+	if (f->options)
+		options = f->options;
 	r = kmod_module_new_from_path(s->ctx, f->path, &mod);
 	if (r < 0)
 		return err_reason(
@@ -258,6 +276,22 @@ static int load_one(struct session *s, const struct modules_file *f, struct err 
 	return r < 0 && r != -EEXIST ? load_error(r, f->name, e) : 0;
 }
 
+/* Of several rivals none is taken out when one of them has to stay. */
+static int spare_rivals(struct session *s, const struct list *rivals, struct err *e)
+{
+	struct hardware_module m;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && rivals && i < rivals->n; i++) {
+		const char *name = ((const char *const *)rivals->items)[i];
+
+		r = hardware_module(s->a, s->env->sys, name, &m, e);
+		if (r == 0 && m.is_loaded)
+			r = spare_management(s, name, e);
+	}
+	return r;
+}
+
 int modules_load(struct arena *a, const struct modules_env *env,
 	const struct modules_file *files, size_t n, struct err *e)
 {
@@ -265,6 +299,8 @@ int modules_load(struct arena *a, const struct modules_env *env,
 	int r;
 
 	r = session_init(&s, a, env, e);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = spare_rivals(&s, files[i].replaces, e);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		const struct list *rivals = files[i].replaces;
 

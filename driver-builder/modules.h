@@ -20,16 +20,19 @@ struct modules_file {
 	const struct list *parameters; /* struct kv */
 	const struct list *replaces; /* const char *: rivals, taken out first */
 	const char *depends; /* modinfo's: "drm,video"; NULL or "": none */
+	const char *
+		options; /* instead of @parameters, as the kernel reads them; NULL: none */
 };
 
 /* Loads those of @files that are not loaded, in order, their in-tree dependencies and the removal of
  * rivals first. Stops at the first failure, which names the module: REASON_IN_TREE_CONFLICT,
- * _KEY_REJECTED, _MODULE_INVALID, _SYMBOL_MISSING, _MODULE_MISSING, _OUT_OF_MEMORY, _LOAD_FAILED. */
+ * _MANAGEMENT_DEVICE, _KEY_REJECTED, _MODULE_INVALID, _SYMBOL_MISSING, _MODULE_MISSING, _OUT_OF_MEMORY, _LOAD_FAILED. */
 int modules_load(struct arena *a, const struct modules_env *env,
 	const struct modules_file *files, size_t n, struct err *e) _must_check_;
 
 /* Unloads those of @names (const char *, loading order) that are loaded, last first. Looks before
- * it starts, so that a driver in use stays whole: REASON_MODULE_IN_USE names who holds it. */
+ * it starts, so that a driver in use stays whole: REASON_MODULE_IN_USE names who holds it,
+ * REASON_MANAGEMENT_DEVICE the interface that the node is reached by. */
 int modules_unload(struct arena *a, const struct modules_env *env,
 	const struct list *names, struct err *e) _must_check_;
 

@@ -10,6 +10,7 @@
 #include "file.h"
 #include "hardware.h"
 #include "print.h"
+#include "stage.h"
 
 /* A kernel package's files arrive over some seconds, its headers often in another package. */
 #define INCOMPLETE_GRACE_US (60 * USEC_PER_SEC)
@@ -149,6 +150,46 @@ static void look_incomplete(struct memory *m, struct arena *a, const struct kern
 	p->failure.retry_at_us = is_waiting ? now_us + 5 * USEC_PER_SEC : UINT64_MAX;
 }
 
+/* Records are gone and what they were made from cannot be looked at any more: an artifact of this
+ * driver, version and kernel with the modules that are wanted is what was built then. Where source and
+ * headers are there, the build finds it by its key, and compiles nothing either. */
+static void adopt(struct memory *m, const struct api_node_driver *d,
+	const struct kernel *k, const struct print *now)
+{
+	const struct api_source *source = &d->spec.source;
+	const struct api_module *wanted = d->spec.modules.items;
+	bool is_blind = k->install != KERNEL_COMPLETE ||
+			(source->type == API_SOURCE_HOST && !*now->source);
+	struct artifact *list = NULL, *best = NULL;
+	struct record rec = { .print = *now };
+	size_t n = 0;
+
+	if (!is_blind || store_list(m->env->state, &list, &n, NULL) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		struct artifact *a = &list[i];
+		bool fits = streq(a->driver, d->name) && streq(a->kernel, k->release) &&
+			    streq(a->driver_version,
+				    d->spec.version ? d->spec.version : "") &&
+			    (source->type != API_SOURCE_HOST ||
+				    str_empty(source->host.sha256) ||
+				    streq(source->host.sha256, a->source_digest));
+
+		for (size_t x = 0; fits && x < d->spec.modules.n; x++)
+			fits = artifact_find(a, wanted[x].name) != NULL;
+		/* Times are written so that their order is that of their letters. */
+		if (fits && (!best || strcmp(a->created_at, best->created_at) > 0))
+			best = a;
+	}
+	if (best && snprintf(rec.driver, sizeof(rec.driver), "%s", d->name) > 0 &&
+		snprintf(rec.kernel, sizeof(rec.kernel), "%s", k->release) > 0) {
+		memcpy(rec.key, best->key, sizeof(rec.key));
+		rec.build_seconds = best->build_seconds;
+		m->is_noted |= records_set(m->records, &rec) == 0;
+	}
+	artifacts_free(list, n);
+}
+
 static void look_artifact(struct memory *m, struct arena *a, const char *driver,
 	const struct kernel *k, const struct print *now, uint64_t now_us,
 	struct plan_pair *p)
@@ -215,6 +256,13 @@ static bool is_module_of(const struct list *modules, const char *name)
 	return false;
 }
 
+static bool is_bound_to(
+	const struct api_node_driver *d, const struct hardware_device *dev)
+{
+	return is_module_of(&d->spec.modules, dev->driver_module) ||
+	       is_module_of(&d->spec.modules, dev->driver);
+}
+
 static void look_devices(const struct api_node_driver *d, const struct list *devices,
 	struct plan_driver *ret)
 {
@@ -224,12 +272,30 @@ static void look_devices(const struct api_node_driver *d, const struct list *dev
 		if (!hardware_match_any(&d->spec.devices, &dev[i]))
 			continue;
 		ret->devices++;
-		if (is_module_of(&d->spec.modules, dev[i].driver_module) ||
-			is_module_of(&d->spec.modules, dev[i].driver))
+		if (is_bound_to(d, &dev[i])) {
 			ret->bound++;
-		else if (!ret->unbound)
+		} else if (!ret->unbound || (!ret->unbound_driver && *dev[i].driver)) {
 			ret->unbound = dev[i].address;
+			ret->unbound_driver = *dev[i].driver ? dev[i].driver : NULL;
+		}
 	}
+}
+
+int devices_bound(struct arena *a, const struct api_node_driver *d,
+	const struct list *devices, struct list *ret)
+{
+	const struct hardware_device *dev = devices->items;
+	const char **out = arena_array(a, devices->n + 1, sizeof(*out));
+	size_t n = 0;
+
+	if (!out)
+		return -ENOMEM;
+	for (size_t i = 0; i < devices->n; i++)
+		if (hardware_match_any(&d->spec.devices, &dev[i]) &&
+			is_bound_to(d, &dev[i]))
+			out[n++] = dev[i].address;
+	*ret = (struct list){ out, n };
+	return 0;
 }
 
 static int look_modules(struct memory *m, struct arena *a,
@@ -266,22 +332,65 @@ static int look_modules(struct memory *m, struct arena *a,
 	return 0;
 }
 
+static bool is_known_same(const struct plan_driver *d)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->n_modules; i++)
+		n += d->modules[i].is_loaded && d->modules[i].srcversion &&
+		     d->modules[i].wanted_srcversion;
+	return n == d->n_modules;
+}
+
+/* Loaded, and not by us in this boot: by the host's, with what it was told. Noted before anything
+ * changes that, so that a later change is seen. */
+static void note_boot(struct memory *m, struct arena *a, const struct seen *s,
+	const struct plan_pair *running, const struct plan_driver *d)
+{
+	const char *options;
+	struct note n;
+
+	for (size_t i = 0; i < d->n_modules; i++)
+		if (!d->modules[i].is_loaded)
+			return;
+	if (d->n_modules == 0 || !*s->boot_id || !running ||
+		running->artifact != PLAN_ARTIFACT_READY ||
+		!plan_is_same_build(d, running) ||
+		boot_options(a, m->env->root, d->name, &options) < 0)
+		return;
+	memset(&n, 0, sizeof(n));
+	if (snprintf(n.parameters, sizeof(n.parameters), "%s", options) >=
+		(int)sizeof(n.parameters))
+		return;
+	(void)snprintf(n.driver, sizeof(n.driver), "%s", d->name);
+	(void)snprintf(n.key, sizeof(n.key), "%s", is_known_same(d) ? running->key : "");
+	(void)snprintf(n.version, sizeof(n.version), "%s", d->version ? d->version : "");
+	(void)snprintf(n.kernel, sizeof(n.kernel), "%s", s->running);
+	(void)snprintf(n.boot_id, sizeof(n.boot_id), "%s", s->boot_id);
+	m->is_noted |= records_set_note(m->records, &n) == 0;
+}
+
 /* What our notes add to what the kernel says. */
 static void look_notes(struct memory *m, struct arena *a, const struct seen *s,
-	const struct plan_pair *running, uint64_t now_us, struct plan_driver *d)
+	const struct plan_pair *running, const char *wanted, uint64_t now_us,
+	struct plan_driver *d)
 {
 	const struct note *n = records_note(m->records, d->name);
 	const struct step *load = memory_step(m, "load", d->name, NULL);
 	bool is_of_boot = n && *s->boot_id && streq(n->boot_id, s->boot_id);
 
-	if (is_of_boot)
+	if (is_of_boot && *n->key)
 		d->loaded_key = arena_strdup(a, n->key);
+	d->is_reload_needed = is_of_boot && !streq(n->parameters, NOTE_UNKNOWN) &&
+			      !streq(n->parameters, wanted);
 	/* The host's boot or a person may have loaded it as well: the kernel's word comes first. */
 	if (running && running->artifact == PLAN_ARTIFACT_READY &&
 		plan_is_same_build(d, running))
 		d->loaded_version = d->version;
 	else if (is_of_boot)
 		d->loaded_version = arena_strdup(a, n->version);
+	if (!is_of_boot)
+		note_boot(m, a, s, running, d);
 	d->is_settling = load && load->done_us && now_us >= load->done_us &&
 			 now_us < load->done_us + SETTLE_US;
 	d->load = step_failure(
@@ -317,6 +426,8 @@ static int look_driver(struct memory *m, struct arena *a, struct seen *s, size_t
 		r = print_make(m->env->root, &d->spec, s->pick[k], now);
 		if (r < 0)
 			return err_errno(e, r, "driver '%s'", d->name);
+		if (m->is_lost && !records_get(m->records, d->name, s->pick[k]->release))
+			adopt(m, d, s->pick[k], now);
 		look_artifact(m, a, d->name, s->pick[k], now, now_us, &out->pairs[k]);
 		r = share_look(&m->share, a, &s->desired->builds, d, s->pick[k]->release,
 			now_us, &out->pairs[k]);
@@ -327,17 +438,22 @@ static int look_driver(struct memory *m, struct arena *a, struct seen *s, size_t
 		if (s->in.kernels[k].is_running)
 			running = &out->pairs[k];
 	}
+	/* What no module can be given is said when it is loaded. */
+	if (stage_parameters(a, &d->spec.modules, &s->parameters[di]) < 0)
+		s->parameters[di] = NOTE_UNKNOWN;
 	r = look_modules(m, a, d, running, out, e);
 	if (r == 0)
-		look_notes(m, a, s, running, now_us, out);
+		look_notes(m, a, s, running, s->parameters[di], now_us, out);
 	return r < 0 ? err_wrap(e, r, "driver '%s'", d->name) : 0;
 }
 
 static int pick_kernels(struct arena *a, struct seen *s)
 {
-	s->pick = arena_array(a, s->kernels.n + 1, sizeof(*s->pick));
-	s->in.kernels = arena_array(a, s->kernels.n + 1, sizeof(*s->in.kernels));
-	if (!s->pick || !s->in.kernels)
+	struct kernel *bare = arena_alloc(a, sizeof(*bare));
+
+	s->pick = arena_array(a, s->kernels.n + 2, sizeof(*s->pick));
+	s->in.kernels = arena_array(a, s->kernels.n + 2, sizeof(*s->in.kernels));
+	if (!s->pick || !s->in.kernels || !bare)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->kernels.n; i++) {
 		const struct kernel *k = &s->kernels.items[i];
@@ -347,8 +463,18 @@ static int pick_kernels(struct arena *a, struct seen *s)
 			continue;
 		s->pick[s->in.n_kernels] = k;
 		s->in.kernels[s->in.n_kernels++] = (struct plan_kernel){ k->release,
-			k->is_running, k->is_next };
+			k->is_running, k->is_next, false };
 	}
+	if (kernels_running(&s->kernels) || !*s->running)
+		return 0;
+	/* It runs, so it is there: a kernel without modules, or one whose package was removed. */
+	bare->install = KERNEL_NO_MODULES;
+	bare->is_running = true;
+	(void)snprintf(bare->release, sizeof(bare->release), "%s", s->running);
+	bare->missing = arena_fmt(a, "no folder '/lib/modules/%s'", s->running);
+	s->pick[s->in.n_kernels] = bare;
+	s->in.kernels[s->in.n_kernels++] = (struct plan_kernel){ bare->release, true,
+		false, true };
 	return 0;
 }
 
@@ -370,9 +496,10 @@ int observe(struct memory *m, struct arena *a, const struct desired *d, uint64_t
 		r = hardware_scan(a, m->env->sys, &s.devices, e);
 	s.in.n_drivers = d->drivers.n;
 	s.in.drivers = arena_array(a, d->drivers.n + 1, sizeof(*s.in.drivers));
+	s.parameters = arena_array(a, d->drivers.n + 1, sizeof(*s.parameters));
 	s.prints = arena_array(a, d->drivers.n * s.in.n_kernels + 1, sizeof(*s.prints));
 	s.in.is_building = m->is_building;
-	if (r == 0 && (!s.in.drivers || !s.prints))
+	if (r == 0 && (!s.in.drivers || !s.prints || !s.parameters))
 		r = err_errno(e, -ENOMEM, "observe");
 	for (size_t i = 0; r == 0 && i < d->drivers.n; i++)
 		r = look_driver(m, a, &s, i, now_us, e);

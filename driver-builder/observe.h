@@ -33,6 +33,8 @@ struct memory {
 		seen_kernels; /* release -> wall time when it was first seen incomplete */
 	struct share share; /* set by the agent after memory_init() */
 	/* The build that runs. */
+	bool is_lost; /* builds.json was not there: the store knows more than the records */
+	bool is_noted; /* a note was made while looking: to be written */
 	bool is_building;
 	char build_driver[256], build_kernel[KERNEL_RELEASE_MAX];
 	struct print build_print;
@@ -57,9 +59,14 @@ struct seen {
 	const struct desired *desired;
 	struct plan_input in;
 	struct print *prints; /* [driver * n_kernels + kernel] */
+	const char **parameters; /* of each driver, as wanted: stage_parameters() */
 	char boot_id[64], running[KERNEL_RELEASE_MAX];
 };
 void seen_done(struct seen *s);
+
+/* Addresses (const char *) of those of @devices that one of the driver's modules drives. */
+int devices_bound(struct arena *a, const struct api_node_driver *d,
+	const struct list *devices, struct list *ret) _must_check_;
 
 /* Everything but s->kernels lies in @a. @now_us is wall time. */
 int observe(struct memory *m, struct arena *a, const struct desired *d, uint64_t now_us,

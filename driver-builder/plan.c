@@ -116,6 +116,12 @@ static void say_loaded(struct maker *m, size_t di)
 	else if (d->is_settling)
 		say(m, di, API_DRIVER_PENDING, REASON_NONE,
 			"waiting for devices to bind");
+	else if (d->unbound_driver)
+		say(m, di, API_DRIVER_FAILED, REASON_IN_TREE_CONFLICT,
+			arena_fmt(m->a,
+				"%lld of %lld devices are not bound, %s has driver '%s'",
+				(long long)(d->devices - d->bound), (long long)d->devices,
+				d->unbound ? d->unbound : "?", d->unbound_driver));
 	else
 		say(m, di, API_DRIVER_FAILED, REASON_DRIVER_NOT_BOUND,
 			arena_fmt(m->a, "%lld of %lld devices are not bound, %s is one",
@@ -129,8 +135,9 @@ static void plan_ready(struct maker *m, size_t di, size_t ki)
 	const struct plan_driver *d = &m->in->drivers[di];
 	size_t loaded = count_loaded(d);
 	bool may_act = !d->paused && is_due(m, &d->load);
+	bool is_same = plan_is_same_build(d, &d->pairs[ki]);
 
-	if (loaded > 0 && !plan_is_same_build(d, &d->pairs[ki])) {
+	if (loaded > 0 && (!is_same || d->is_reload_needed)) {
 		bool may_replace = d->proceed_generation == d->generation;
 
 		if (may_replace && may_act)
@@ -139,7 +146,8 @@ static void plan_ready(struct maker *m, size_t di, size_t ki)
 			say(m, di, API_DRIVER_FAILED, d->load.reason, d->load.message);
 		else
 			say(m, di, API_DRIVER_UPGRADE_REQUIRED, REASON_NONE,
-				"another build is loaded; the wanted one is staged");
+				is_same ? "it is loaded with other parameters than wanted"
+					: "another build is loaded; the wanted one is staged");
 		return;
 	}
 	if (loaded == d->n_modules) {
@@ -177,7 +185,7 @@ static void plan_install(struct maker *m, size_t di, size_t ki)
 	const struct plan_driver *d = &m->in->drivers[di];
 	const struct plan_pair *p = &d->pairs[ki];
 
-	if (d->paused)
+	if (d->paused || m->in->kernels[ki].is_bare)
 		return;
 	if (d->unload) {
 		if (p->installed != PLAN_INSTALLED_NONE && is_due(m, &p->install))
@@ -203,11 +211,12 @@ static void plan_build(struct maker *m, size_t di, size_t ki)
 }
 
 /* A staged artifact counts for a kernel once its boot will find it, or when that cannot be had. */
-static enum api_kernel_state say_kernel(const struct plan_driver *d, size_t ki)
+static enum api_kernel_state say_kernel(
+	const struct plan_driver *d, const struct plan_kernel *k, size_t ki)
 {
 	const struct plan_pair *p = &d->pairs[ki];
 
-	if (p->artifact == PLAN_ARTIFACT_READY && !d->paused &&
+	if (p->artifact == PLAN_ARTIFACT_READY && !d->paused && !k->is_bare &&
 		p->installed != PLAN_INSTALLED_SAME && p->install.reason == REASON_NONE)
 		return API_KERNEL_BUILDING;
 	return kernel_state[p->artifact];
@@ -261,7 +270,7 @@ static void plan_all(struct maker *m, const size_t *order)
 		for (size_t d = 0; d < in->n_drivers; d++) {
 			plan_build(m, d, order[i]);
 			m->p->kernels[d * in->n_kernels + order[i]] = say_kernel(
-				&in->drivers[d], order[i]);
+				&in->drivers[d], &in->kernels[order[i]], order[i]);
 		}
 }
 

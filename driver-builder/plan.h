@@ -57,9 +57,11 @@ struct plan_driver {
 	bool wants_device; /* its spec names devices */
 	int64_t devices, bound; /* matching ones here; bound to one of its modules */
 	const char *unbound; /* address of one that is not bound, for the message */
+	const char *unbound_driver; /* another driver that has it; NULL: none */
 	const char *
 		loaded_key; /* artifact that our notes say is loaded in this boot; NULL: no note */
 	const char *loaded_version; /* its driver version, NULL when not known */
+	bool is_reload_needed; /* the right build, with other parameters than wanted */
 	bool is_settling; /* loaded a moment ago: devices may still be binding */
 	struct plan_failure load; /* the last load, replacement or unload */
 	struct plan_module *modules;
@@ -70,6 +72,7 @@ struct plan_driver {
 struct plan_kernel {
 	const char *release;
 	bool is_running, is_next;
+	bool is_bare; /* has no module folder: nothing can be installed for its boot */
 };
 
 struct plan_input {

@@ -86,6 +86,8 @@ static int parse_note(struct records *r, const struct json *j)
 		!COPY(n.version, j, "version") || !COPY(n.kernel, j, "kernel") ||
 		!COPY(n.boot_id, j, "bootID") || !*n.driver)
 		return -EBADMSG;
+	if (!json_get_str(j, "parameters") || !COPY(n.parameters, j, "parameters"))
+		memcpy(n.parameters, NOTE_UNKNOWN, sizeof(NOTE_UNKNOWN));
 	return records_set_note(r, &n);
 }
 
@@ -162,7 +164,8 @@ static struct json *print_note(const struct note *n)
 		json_set_str(j, "key", n->key) < 0 ||
 		json_set_str(j, "version", n->version) < 0 ||
 		json_set_str(j, "kernel", n->kernel) < 0 ||
-		json_set_str(j, "bootID", n->boot_id) < 0)
+		json_set_str(j, "bootID", n->boot_id) < 0 ||
+		json_set_str(j, "parameters", n->parameters) < 0)
 		return NULL;
 	return TAKE(j);
 }
@@ -239,6 +242,11 @@ const struct record *records_get(
 
 	pair_name(name, driver, kernel);
 	return map_get(r->records, name);
+}
+
+bool records_is_empty(const struct records *r)
+{
+	return map_len(r->records) == 0;
 }
 
 int records_set(struct records *r, const struct record *rec)

@@ -26,8 +26,13 @@ struct record { /* one driver for one kernel */
 	int64_t attempts; /* failures in a row */
 };
 
+/* No record of the parameters: a note of an older agent. */
+#define NOTE_UNKNOWN "?"
+enum { NOTE_PARAMETERS_MAX = 4096 };
+
 struct note { /* what is loaded or was loaded last */
 	char driver[256], key[DIGEST_HEX + 1], version[128], kernel[65], boot_id[64];
+	char parameters[NOTE_PARAMETERS_MAX]; /* stage_parameters() of that load */
 };
 
 struct records;
@@ -47,6 +52,8 @@ int records_write(const struct records *r, const char *state, struct err *e) _mu
 /* NULL when there is none. Valid until the next change. */
 const struct record *records_get(
 	const struct records *r, const char *driver, const char *kernel);
+/* Is no build remembered? */
+bool records_is_empty(const struct records *r);
 int records_set(struct records *r, const struct record *rec) _must_check_;
 /* True when @rec speaks of what is there now. A part that cannot be seen any more (source or headers
  * gone from the host) does not contradict it: the artifact is on the disk. */

@@ -1,26 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Store -> proof -> kernel or boot folder. */
-#include "stage.h"
-
 #include <limits.h>
 
 #include "boot.h"
 #include "elf.h"
 #include "file.h"
-#include "modules.h"
-#include "store.h"
+#include "stage_inside.h"
 #include "verify.h"
 
 enum { STAGE_ARENA = 16 << 20 };
 
-/* An artifact that was read, checked and proved against the kernel. */
-struct proved {
-	struct arena *a;
-	struct artifact artifact;
-	const char **paths; /* of each module of the artifact */
-};
-
-static void proved_done(struct proved *p)
+void proved_done(struct proved *p)
 {
 	artifact_done(&p->artifact);
 	arena_free(p->a);
@@ -63,8 +53,7 @@ static int prove(const struct stage *s, struct proved *p, struct err *e)
 	return r < 0 ? err_wrap(e, r, "verify for '%s'", s->kernel->release) : 0;
 }
 
-/* Reads the arena's memory and proves; proved_done() in every case. */
-static int proved_init(const struct stage *s, struct proved *p, struct err *e)
+int proved_init(const struct stage *s, struct proved *p, struct err *e)
 {
 	*p = (struct proved){ .a = arena_new(STAGE_ARENA) };
 	if (!p->a)
@@ -90,13 +79,6 @@ static int read_depends(
 	elf_done(&elf);
 	return *ret ? 0 : err_errno(e, -ENOMEM, "'%s'", path);
 }
-
-struct load_list {
-	const struct stage *s;
-	struct proved *p;
-	struct modules_file *files;
-	size_t n, depth;
-};
 
 static bool is_listed(const struct load_list *l, const char *name)
 {
@@ -145,8 +127,7 @@ static int add_file(
 	return r;
 }
 
-/* The modules of the spec in order, each behind what it needs of the same artifact. */
-static int make_list(
+int load_list_make(
 	const struct stage *s, struct proved *p, struct load_list *l, struct err *e)
 {
 	const struct api_module *m = s->modules->items;
@@ -169,53 +150,48 @@ static int make_list(
 	return r;
 }
 
-static struct modules_env modules_env(const struct stage *s)
+struct modules_env stage_modules_env(const struct stage *s)
 {
 	return (struct modules_env){ s->env->root, s->env->sys, s->env->proc,
 		s->kernel->release };
 }
 
+int stage_parameters(struct arena *a, const struct list *modules, const char **ret)
+{
+	const struct api_module *m = modules->items;
+	const char *text = "", *options;
+
+	for (size_t i = 0; i < modules->n; i++) {
+		int r = modules_options(a, &m[i].parameters, &options, NULL);
+
+		if (r < 0)
+			return r;
+		if (*options)
+			text = arena_fmt(a, "%s%s %s\n", text, m[i].name, options);
+		if (!text)
+			return -ENOMEM;
+	}
+	*ret = text;
+	return 0;
+}
+
 int stage_load(const struct stage *s, struct err *e)
 {
 	struct proved p CLEANUP(proved_done);
-	struct modules_env env = modules_env(s);
+	struct modules_env env = stage_modules_env(s);
 	struct load_list l;
 	int r;
 
 	r = proved_init(s, &p, e);
 	if (r == 0)
-		r = make_list(s, &p, &l, e);
-	return r == 0 ? modules_load(p.a, &env, l.files, l.n, e) : r;
-}
-
-int stage_replace(const struct stage *s, struct err *e)
-{
-	struct proved p CLEANUP(proved_done);
-	struct modules_env env = modules_env(s);
-	struct load_list l;
-	struct list names;
-	const char **items;
-	int r;
-
-	r = proved_init(s, &p, e);
-	if (r == 0)
-		r = make_list(s, &p, &l, e);
-	if (r < 0)
-		return r;
-	items = arena_array(p.a, l.n + 1, sizeof(*items));
-	if (!items)
-		return err_errno(e, -ENOMEM, "modules");
-	for (size_t i = 0; i < l.n; i++)
-		items[i] = l.files[i].name;
-	names = (struct list){ items, l.n };
-	r = modules_unload(p.a, &env, &names, e);
+		r = load_list_make(s, &p, &l, e);
 	return r == 0 ? modules_load(p.a, &env, l.files, l.n, e) : r;
 }
 
 int stage_unload(const struct stage *s, struct err *e)
 {
 	const struct api_module *m = s->modules->items;
-	struct modules_env env = modules_env(s);
+	struct modules_env env = stage_modules_env(s);
 	struct arena *a = arena_new(STAGE_ARENA);
 	const char **items = a ? arena_array(a, s->modules->n + 1, sizeof(*items)) : NULL;
 	struct list names = { items, s->modules->n };

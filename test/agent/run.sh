@@ -298,6 +298,71 @@ check_other_build() { # a new version is staged and not loaded over a running on
 	expect "the new one" is "d['edu']['loadedVersion']" 2.0
 	stop_agent
 }
+check_parameters() { # other parameters for a module that is loaded: said, and done on intent
+	fresh one
+	MODULES='{ name: edu, parameters: { irq_mode: msi } }' manifest edu && start_agent && loaded
+	staged "$OLD"
+	MODULES='{ name: edu, parameters: { irq_mode: intx } }' manifest edu
+	until_is "d['edu']['state']" UpgradeRequired
+	expect "why" is "'parameters' in d['edu']['message']" True
+	expect "not touched" grep -qx msi "$W/shim/sys/module/edu/parameters/irq_mode"
+	cli load edu --manifests "$W/drivers" >/dev/null
+	loaded
+	expect "given" grep -qx intx "$W/shim/sys/module/edu/parameters/irq_mode"
+	until_is "d['edu']['reason']" ''
+	# The host's boot loads it as it is configured; a change while no agent runs is seen by the next one.
+	wait_for 60 "the boot's own options" grep -qx 'options edu irq_mode=intx' "$ROOT/etc/modprobe.d/farrier-edu.conf"
+	stop_agent
+	test/shim/make-tree.sh "$W/shim" reboot "$OLD"
+	host_boots
+	MODULES='{ name: edu, parameters: { irq_mode: msi } }' manifest edu && start_agent
+	until_is "d['edu']['state']" UpgradeRequired
+	stop_agent
+}
+check_lost_records() { # the store is enough, with or without what it was built from
+	fresh one
+	manifest edu && start_agent && loaded && staged "$OLD"
+	stop_agent -KILL
+	LD_PRELOAD=$SHIM rmmod edu
+	rm "$W/state/builds.json" "$W/state/loaded.json"
+	start_agent && loaded && staged "$OLD"
+	expect "nothing was compiled" logged "taken from the store"
+	stop_agent -KILL
+	LD_PRELOAD=$SHIM rmmod edu
+	echo '{ "version": 1, "builds": [ { "driver"' >"$W/state/builds.json"
+	rm -rf "$ROOT/usr/src/edu-1.0" "$ROOT/usr/src/linux-headers-$OLD"
+	: >"$W/log"
+	start_agent && loaded
+	expect "nothing was built" test "$(count '"build started"')" = 0
+	expect "the store is whole" test "$(find "$W/state/store" -name edu.ko | wc -l)" = 1
+	stop_agent
+}
+check_rollback() { # a build that loads and drives nothing: back to the one before
+	fresh one
+	manifest edu && start_agent && loaded && staged "$OLD"
+	cp -r "$ROOT/usr/src/edu-1.0" "$ROOT/usr/src/edu-2.0"
+	sed -i 's/0x11e8/0x1eee/' "$ROOT/usr/src/edu-2.0/edu.c"
+	VERSION=2.0 SOURCE=/usr/src/edu-2.0 manifest edu
+	until_is "d['edu']['state']" UpgradeRequired
+	local rc=0
+	cli load edu --manifests "$W/drivers" 2>"$W/err" || rc=$?
+	expect "status 1" test $rc = 1
+	expect "typed" grep -q DriverNotBound "$W/err"
+	expect "said" grep -q 'loaded again' "$W/err"
+	expect "its devices are bound again" test -e "$W/shim/sys/bus/pci/drivers/edu/0000:10:01.0"
+	kill -HUP "$agent"
+	until_is "d['edu']['state'], d['edu']['loadedVersion'], d['edu']['bound']" "('UpgradeRequired', '1.0', 3)"
+	stop_agent
+}
+check_no_folder() { # the running kernel's modules were removed
+	fresh one
+	rm -rf "${ROOT:?}/lib/modules/$OLD"
+	manifest edu && start_agent
+	until_is "d['edu']['reason']" HeadersMissing
+	expect "which folder" is "'/lib/modules/$OLD' in d['edu']['message']" True
+	expect "nothing is made there" test ! -e "$ROOT/lib/modules/$OLD"
+	stop_agent
+}
 check_in_use() {
 	fresh one
 	EXTRA='  paused: true' manifest edu
@@ -506,7 +571,7 @@ check_notify() {
 # ---- all of them ------------------------------------------------------------------------------------------------
 [ $# -gt 0 ] || set -- build_load_install idempotent offline_reboot offline_load kernel_arrives headers_missing \
 	does_not_compile bad_yaml removed_manifest deleted_in_build killed_in_build killed_anywhere corrupt_artifact \
-	other_build in_use load_refused rival no_device commands plugin_service cluster notify
+	other_build parameters lost_records rollback no_folder in_use load_refused rival no_device commands plugin_service cluster notify
 for name; do
 	t0=$EPOCHREALTIME rc=0
 	set +e

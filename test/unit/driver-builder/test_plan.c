@@ -140,10 +140,46 @@ static void unknown_build(struct world *w)
 	done(w);
 	set_loaded(w, NULL, "AAA");
 }
+static void other_parameters(struct world *w)
+{
+	done(w);
+	w->drivers[0].is_reload_needed = true;
+}
+static void may_reload(struct world *w)
+{
+	other_parameters(w);
+	w->drivers[0].proceed_generation = 2;
+}
+static void bound_elsewhere(struct world *w)
+{
+	not_bound(w);
+	w->drivers[0].unbound = "0000:00:04.0";
+	w->drivers[0].unbound_driver = "rival";
+}
+static void bare(struct world *w)
+{
+	done(w);
+	set_pair(w, 0, 1, PLAN_ARTIFACT_READY, PLAN_INSTALLED_NONE);
+	w->kernels[1].is_bare = true;
+}
+static void bare_without_artifact(struct world *w)
+{
+	set_pair(w, 0, 0, PLAN_ARTIFACT_READY, PLAN_INSTALLED_SAME);
+	set_pair(w, 0, 1, PLAN_ARTIFACT_FAILED, PLAN_INSTALLED_NONE);
+	w->pairs[0][1].failure = (struct plan_failure){ REASON_HEADERS_MISSING,
+		"no folder", UINT64_MAX };
+	w->kernels[1].is_bare = true;
+}
 static void may_replace(struct world *w)
 {
 	other_build(w);
 	w->drivers[0].proceed_generation = 2;
+}
+static void rolled_back(struct world *w)
+{
+	may_replace(w);
+	w->drivers[0].load = (struct plan_failure){ REASON_LOAD_FAILED, "no",
+		UINT64_MAX };
 }
 static void stale_permission(struct world *w)
 {
@@ -260,6 +296,18 @@ static const struct {
 		API_DRIVER_UPGRADE_REQUIRED, REASON_NONE, API_KERNEL_READY, UINT64_MAX },
 	{ "permission of another generation", stale_permission, "",
 		API_DRIVER_UPGRADE_REQUIRED, REASON_NONE, API_KERNEL_READY, UINT64_MAX },
+	{ "loaded with other parameters: said, not touched", other_parameters, "",
+		API_DRIVER_UPGRADE_REQUIRED, REASON_NONE, API_KERNEL_READY, UINT64_MAX },
+	{ "permission to load it again", may_reload, "replace:edu@6.1.0-47",
+		API_DRIVER_UPGRADE_REQUIRED, REASON_NONE, API_KERNEL_READY, UINT64_MAX },
+	{ "another driver has the device", bound_elsewhere, "", API_DRIVER_FAILED,
+		REASON_IN_TREE_CONFLICT, API_KERNEL_READY, UINT64_MAX },
+	{ "no module folder: nothing to install into", bare, "", API_DRIVER_LOADED,
+		REASON_NONE, API_KERNEL_READY, UINT64_MAX },
+	{ "no module folder, nothing built", bare_without_artifact, "", API_DRIVER_FAILED,
+		REASON_HEADERS_MISSING, API_KERNEL_READY, UINT64_MAX },
+	{ "rolled back: not tried again by itself", rolled_back, "", API_DRIVER_FAILED,
+		REASON_LOAD_FAILED, API_KERNEL_READY, UINT64_MAX },
 	{ "paused: nothing happens", paused, "", API_DRIVER_UPGRADE_REQUIRED, REASON_NONE,
 		API_KERNEL_PENDING, UINT64_MAX },
 	{ "unload on intent", unload,
@@ -331,6 +379,7 @@ static void world_random(struct world *w)
 	world_init(w, 1 + below(KERNELS), 1 + below(DRIVERS));
 	if (w->in.n_kernels == 1)
 		w->kernels[0].is_running = below(4) > 0;
+	w->kernels[w->in.n_kernels - 1].is_bare = below(4) == 0;
 	for (size_t d = 0; d < w->in.n_drivers; d++) {
 		struct plan_driver *x = &w->drivers[d];
 
@@ -341,6 +390,7 @@ static void world_random(struct world *w)
 		x->devices = (int64_t)below(3);
 		x->bound = x->devices;
 		x->wants_device = below(3) > 0;
+		x->is_reload_needed = below(4) == 0;
 		x->n_modules = 1 + below(MODULES);
 		x->loaded_key = below(2) ? "key" : below(2) ? "other" : NULL;
 		if (below(4) == 0)
@@ -386,6 +436,12 @@ static void check_plan(const struct world *w, const struct plan *p)
 			assert_int_equal(
 				d->pairs[x->kernel].artifact, PLAN_ARTIFACT_READY);
 		}
+		if (x->verb == PLAN_INSTALL || x->verb == PLAN_UNINSTALL)
+			assert_false(w->kernels[x->kernel].is_bare);
+		/* What is loaded is never loaded once more over itself. */
+		if (x->verb == PLAN_LOAD && d->is_reload_needed)
+			for (size_t m = 0; m < d->n_modules; m++)
+				assert_false(d->modules[m].is_loaded);
 		if (x->verb == PLAN_LOAD)
 			assert_true(plan_is_same_build(d, &d->pairs[x->kernel]));
 		if (x->verb == PLAN_BUILD) {
@@ -421,6 +477,7 @@ static void apply(struct world *w, const struct plan_action *x)
 			m->srcversion = m->wanted_srcversion;
 		}
 		d->loaded_key = p->key;
+		d->is_reload_needed = false;
 		d->load.reason = REASON_NONE;
 		break;
 	case PLAN_INSTALL:
