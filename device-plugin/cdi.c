@@ -252,3 +252,28 @@ int cdi_write(const char *dir, const struct snapshot *s, const struct classes *c
 		(void)dir_each(dir, sweep_one, &w, NULL);
 	return 0;
 }
+
+int cdi_has(const char *dir, const char *class_name, const char *id, struct err *e)
+{
+	CLEANUP(json_freep) struct json *spec = NULL;
+	CLEANUP(freep) char *text = NULL;
+	const struct json *devices;
+	char path[1024];
+	size_t len = 0;
+	int r = file_of(dir, class_name, path, sizeof(path));
+
+	if (r == 0)
+		r = file_read(path, SPEC_BYTES_MAX, &text, &len, e);
+	if (r == 0)
+		r = json_parse(text, len, &spec, e);
+	if (r < 0)
+		return err_wrap(e, r, "CDI spec");
+	devices = json_get(spec, "devices");
+	for (size_t i = 0; i < json_len(devices); i++) {
+		const char *name = json_get_str(json_at(devices, i), "name");
+
+		if (name && streq(name, id))
+			return 0;
+	}
+	return err_set(e, -ENOENT, "CDI spec: '%s' does not have it", path);
+}

@@ -20,3 +20,7 @@ int cdi_spec(const struct snapshot *s, const struct api_class *c, struct json **
  * @may_remove, removes ours of classes that are no more. */
 int cdi_write(const char *dir, const struct snapshot *s, const struct classes *classes,
 	bool may_remove, struct err *e) _must_check_;
+
+/* Is the device in the class's spec as it lies in @dir? -ENOENT, with what is missing. */
+int cdi_has(const char *dir, const char *class_name, const char *id, struct err *e)
+	_must_check_;

@@ -67,6 +67,8 @@ const struct device *inventory_find(const struct inventory *inv, const char *id)
 /* Its folder in sysfs. -ENAMETOOLONG. */
 int inventory_dir(const struct inventory *inv, const struct device *d, char *out,
 	size_t size) _must_check_;
+/* The last part of what the link @dir/@name leads to; "" without one. */
+void inventory_link(const char *dir, const char *name, char *out, size_t size);
 /* Finds the device nodes of @d and its own children, once a scan; sorted by subsystem and name. */
 int inventory_nodes(struct inventory *inv, struct device *d) _must_check_;
 

@@ -35,20 +35,23 @@ static int pack(const ProtobufCMessage *m, size_t max, struct buf *out)
 }
 
 /* ---- what we say unasked ---- */
-int message_options(struct buf *out)
+int message_options(bool wants_pre_start, struct buf *out)
 {
 	V1beta1__DevicePluginOptions m = V1BETA1__DEVICE_PLUGIN_OPTIONS__INIT;
 
 	m.get_preferred_allocation_available = true;
+	m.pre_start_required = wants_pre_start;
 	return pack(&m.base, ANSWER_BYTES_MAX, out);
 }
 
-int message_register(const char *endpoint, const char *resource, struct buf *out)
+int message_register(
+	const char *endpoint, const char *resource, bool wants_pre_start, struct buf *out)
 {
 	V1beta1__DevicePluginOptions o = V1BETA1__DEVICE_PLUGIN_OPTIONS__INIT;
 	V1beta1__RegisterRequest m = V1BETA1__REGISTER_REQUEST__INIT;
 
 	o.get_preferred_allocation_available = true;
+	o.pre_start_required = wants_pre_start;
 	m.version = (char *)(uintptr_t) "v1beta1";
 	m.endpoint = (char *)(uintptr_t)endpoint;
 	m.resource_name = (char *)(uintptr_t)resource;
@@ -471,6 +474,7 @@ enum grpc_status answer_pre_start(const struct answer_context *x, const uint8_t 
 		V1BETA1__PRE_START_CONTAINER_RESPONSE__INIT;
 	V1beta1__PreStartContainerRequest *in;
 	const struct unit **units = NULL;
+	enum grpc_status s;
 	struct request q;
 
 	if (request_init(&q, x) < 0)
@@ -478,6 +482,10 @@ enum grpc_status answer_pre_start(const struct answer_context *x, const uint8_t 
 	in = v1beta1__pre_start_container_request__unpack(&q.allocator, len, msg);
 	if (!in)
 		return not_understood(&q, e);
-	return finish(&q, units_of_ids(&q, in->devices_ids, in->n_devices_ids, &units, e),
-		&answer.base, out);
+	s = units_of_ids(&q, in->devices_ids, in->n_devices_ids, &units, e);
+	for (size_t i = 0; s == GRPC_OK && x->prestart && i < in->n_devices_ids; i++)
+		if (is_first_of_device(units, i) &&
+			prestart_check(x->prestart, units[i]->claim, e) < 0)
+			s = GRPC_FAILED_PRECONDITION;
+	return finish(&q, s, &answer.base, out);
 }

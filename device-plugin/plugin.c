@@ -231,6 +231,7 @@ static int start(struct plugin *p, struct err *e)
 			return r;
 	}
 	so.metrics = p->metrics;
+	so.prestart = (struct prestart){ p->inventory, p->o->root, p->o->cdi_dir };
 	r = service_new(p->loop, &so, &p->service, e);
 	if (r < 0)
 		return r;

@@ -85,7 +85,7 @@ static void attempt(struct registration *r)
 	int rc;
 
 	buf_init(&msg, 4096);
-	rc = message_register(r->o.endpoint, r->o.resource, &msg);
+	rc = message_register(r->o.endpoint, r->o.resource, r->o.wants_pre_start, &msg);
 	if (rc == 0)
 		rc = grpc_request_start(r->loop, r->o.kubelet_socket,
 			"/v1beta1.Registration/Register", msg.data, msg.len,
@@ -158,6 +158,14 @@ void registration_renew(struct registration *r)
 		r->is_again = true;
 	else
 		wait_for(r, REGISTRATION_WAITING, 0);
+}
+
+void registration_pre_start(struct registration *r, bool wants_pre_start)
+{
+	if (r->o.wants_pre_start == wants_pre_start)
+		return;
+	r->o.wants_pre_start = wants_pre_start;
+	registration_renew(r);
 }
 
 void registration_streams(struct registration *r, size_t n)

@@ -25,6 +25,7 @@ struct registration_options {
 	/* Told after each attempt: @e is NULL when the kubelet agreed. */
 	void (*on_attempt)(const struct err *e, void *user);
 	void *user;
+	bool wants_pre_start; /* see registration_pre_start() */
 };
 
 int registration_new(struct loop *l, const struct registration_options *o,
@@ -34,6 +35,8 @@ DEFINE_CLEANUP(struct registration, registration_free)
 
 /* Register at once: a new kubelet.sock, or our own socket is a new one. */
 void registration_renew(struct registration *r);
+/* Does the kubelet have to ask before each container's start? Registers again when that is new. */
+void registration_pre_start(struct registration *r, bool wants_pre_start);
 /* How many streams the kubelet holds now: none means to register, soon. */
 void registration_streams(struct registration *r, size_t n);
 enum registration_state registration_state(const struct registration *r);

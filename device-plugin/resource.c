@@ -98,7 +98,8 @@ typedef enum grpc_status (*answer_fn)(const struct answer_context *x, const uint
 static enum grpc_status answer(struct grpc_call *call, struct resource *r, answer_fn fn,
 	const uint8_t *msg, size_t len)
 {
-	struct answer_context x = { r->host->snapshot, r->host->topology, r->name };
+	struct answer_context x = { r->host->snapshot, r->host->topology, r->name,
+		&r->host->prestart };
 	enum grpc_status status;
 	struct err e = { 0 };
 	struct buf out;
@@ -118,11 +119,12 @@ static enum grpc_status answer(struct grpc_call *call, struct resource *r, answe
 
 static void on_options(struct grpc_call *call, const uint8_t *msg, size_t len, void *user)
 {
+	const struct resource *r = user;
 	struct buf out;
 	int rc;
 
 	buf_init(&out, ANSWER_BYTES_MAX);
-	rc = message_options(&out);
+	rc = message_options(r->wants_pre_start, &out);
 	if (rc == 0)
 		rc = grpc_send(call, out.data, out.len);
 	grpc_end(call, rc < 0 ? GRPC_RESOURCE_EXHAUSTED : GRPC_OK, NULL);
@@ -226,8 +228,8 @@ static int name_socket(struct resource *r)
 									      : 0;
 }
 
-int resource_new(struct resource_host *h, const char *name, struct buf *list,
-	struct resource **ret, struct err *e)
+int resource_new(struct resource_host *h, const char *name, bool wants_pre_start,
+	struct buf *list, struct resource **ret, struct err *e)
 {
 	CLEANUP(resource_freep) struct resource *r = calloc(1, sizeof(*r));
 	struct registration_options o = { .on_attempt = on_attempt };
@@ -257,6 +259,7 @@ int resource_new(struct resource_host *h, const char *name, struct buf *list,
 	o.resource = r->name;
 	o.endpoint = r->endpoint;
 	o.user = r;
+	o.wants_pre_start = r->wants_pre_start = wants_pre_start;
 	rc = registration_new(h->loop, &o, &r->registration, e);
 	if (rc < 0)
 		return err_wrap(e, rc, "resource '%s'", name);
@@ -271,6 +274,13 @@ void resource_stop(struct resource *r)
 	for (struct stream *s = r->streams; s; s = s->next)
 		grpc_end(s->call, GRPC_OK, NULL);
 	grpc_server_drain(r->server);
+}
+
+void resource_pre_start(struct resource *r, bool wants_pre_start)
+{
+	r->wants_pre_start = wants_pre_start;
+	if (r->registration)
+		registration_pre_start(r->registration, wants_pre_start);
 }
 
 void resource_list(struct resource *r, struct buf *list)

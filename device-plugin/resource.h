@@ -6,6 +6,7 @@
 #include "buf.h"
 #include "grpc.h"
 #include "metrics.h"
+#include "prestart.h"
 #include "registration.h"
 #include "snapshot.h"
 #include "topology.h"
@@ -23,6 +24,7 @@ struct resource_host {
 	char *kubelet_socket;
 	const struct snapshot *snapshot; /* answers come from these two */
 	const struct topology *topology;
+	struct prestart prestart;
 	char tag[16]; /* makes our sockets' names unique, also among pods that are all pid 1 */
 	unsigned serial; /* of resources ever made: part of their sockets' names */
 	bool is_stopping;
@@ -40,16 +42,19 @@ struct resource {
 	size_t n_streams;
 	struct buf list; /* as it was sent last */
 	uint64_t version;
+	bool wants_pre_start;
 	bool is_leaving, is_lost_logged;
 	uint64_t leave_at_us;
 	char *last_error; /* logged once */
 };
 
 /* The socket serves when this returns; then the kubelet is told. @list (of message_list()) is handed over. */
-int resource_new(struct resource_host *h, const char *name, struct buf *list,
-	struct resource **ret, struct err *e) _must_check_;
+int resource_new(struct resource_host *h, const char *name, bool wants_pre_start,
+	struct buf *list, struct resource **ret, struct err *e) _must_check_;
 void resource_free(struct resource *r);
 DEFINE_CLEANUP(struct resource, resource_free)
+/* Does the kubelet have to ask before each container's start? */
+void resource_pre_start(struct resource *r, bool wants_pre_start);
 /* Tells the streams when @list says something new, and takes it over then. */
 void resource_list(struct resource *r, struct buf *list);
 /* An empty list, then the end of its streams and its socket; free it when its connections are gone. */

@@ -38,10 +38,11 @@ static struct resource *find(struct service *s, const char *name)
 	return NULL;
 }
 
-static int add(struct service *s, const char *name, struct buf *list, struct err *e)
+static int add(
+	struct service *s, const struct resource_view *v, struct buf *list, struct err *e)
 {
 	struct resource *r = NULL;
-	int rc = resource_new(&s->host, name, list, &r, e);
+	int rc = resource_new(&s->host, v->name, v->wants_pre_start, list, &r, e);
 
 	if (rc < 0)
 		return rc;
@@ -68,10 +69,12 @@ void service_update(struct service *s, const struct snapshot *snapshot,
 
 		buf_init(&list, LIST_MAX);
 		rc = message_list(v, &list, &left_out);
+		if (r)
+			resource_pre_start(r, v->wants_pre_start);
 		if (rc == 0 && r)
 			resource_list(r, &list);
 		else if (rc == 0 && s->n_resources < RESOURCES_MAX)
-			rc = add(s, v->name, &list, &e);
+			rc = add(s, v, &list, &e);
 		buf_done(&list);
 		if (rc < 0)
 			log_error(&e, "cannot serve", "resource", v->name, NULL);
@@ -201,6 +204,7 @@ int service_new(struct loop *l, const struct service_options *o, struct service 
 	s->host.loop = l;
 	s->host.kubelet_dir = o->kubelet_dir;
 	s->host.metrics = o->metrics;
+	s->host.prestart = o->prestart;
 	(void)snprintf(s->host.tag, sizeof(s->host.tag), "%06x",
 		(unsigned)loop_random(l, 1u << 24));
 	if (asprintf(&s->host.kubelet_socket, "%s/kubelet.sock", o->kubelet_dir) < 0) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "metrics.h"
+#include "prestart.h"
 #include "registration.h"
 #include "snapshot.h"
 #include "topology.h"
@@ -13,6 +14,7 @@ struct service;
 struct service_options {
 	const char *kubelet_dir; /* outlives it */
 	struct metrics *metrics;
+	struct prestart prestart; /* what its texts point at outlives it */
 };
 
 /* Removes sockets that dead processes of ours left in the folder. */

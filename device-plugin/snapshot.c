@@ -226,6 +226,7 @@ static void finish_view(struct resource_view *v)
 	for (size_t i = 0; i < v->n_units; i++) {
 		has |= v->units[i].claim->device->numa_node >= 0;
 		has_not |= v->units[i].claim->device->numa_node < 0;
+		v->wants_pre_start |= v->units[i].claim->class_->spec.health.present;
 	}
 	v->is_mixed = has && has_not;
 }

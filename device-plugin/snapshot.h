@@ -46,6 +46,7 @@ struct resource_view {
 	const char *name;
 	struct unit *units; /* sorted by id */
 	size_t n_units;
+	bool wants_pre_start; /* some class of it asks for health checks */
 	bool is_mixed; /* some have a NUMA node, some have none: those never satisfy a hint */
 };
 

@@ -435,6 +435,57 @@ def refuse(w):
     eq(w.stub.answer(f"prestart {RES} {B}"), "ok")
 
 
+@check("before a container starts: the device answers, its driver, nodes and CDI spec are as advertised", classes=False)
+def pre_start(w):
+    w.cls("edu")
+    w.start()
+    eq(w.stub.wait("connected", event="connected", resource=RES)["preStart"], False)  # nobody asked for it
+    w.stub.skip()
+    w.cls("edu", more="  health: { pciLink: true }\n")
+    eq(w.stub.wait("connected again", 10, event="connected", resource=RES)["preStart"], True)
+    module = os.path.join(w.bed.root, "sys/module/edu")
+    os.makedirs(module)
+    os.makedirs(os.path.join(w.bed.root, "sys/bus/pci/drivers/edu"))
+    os.symlink("../../../../module/edu", os.path.join(w.bed.root, "sys/bus/pci/drivers/edu/module"))
+    os.unlink(w.bed.path(A, "driver"))
+    os.symlink(os.path.relpath(os.path.join(w.bed.root, "sys/bus/pci/drivers/edu"), w.bed.path(A)), w.bed.path(A, "driver"))
+    put = lambda p, text: (open(p + ".new", "w").write(text), os.rename(p + ".new", p))
+    put(module + "/version", "1.0\n")
+    spec = w.path("cdi", "farrier.dev-edu.json")
+
+    def fails(text):
+        o = w.stub.ask(f"prestart {RES} {A}")
+        assert o.get("code") == "FailedPrecondition" and text in o["text"], o
+
+    def soon_ok():  # the next look advertises it as it is now
+        w.bed.event(A, "change")
+        end = time.time() + 10
+        while w.stub.ask(f"prestart {RES} {A}")["event"] != "answer":
+            assert time.time() < end, "not well again"
+            time.sleep(0.1)
+    soon_ok()
+    end = time.time() + 10  # the version is part of what is advertised with the next look
+    put(module + "/version", "2.0\n")
+    while w.stub.ask(f"prestart {RES} {A}").get("code") != "FailedPrecondition":
+        assert time.time() < end, "another version is taken"
+        put(module + "/version", f"{time.time()}\n")
+        time.sleep(0.05)
+    soon_ok()
+    open(w.bed.path(A, "config"), "wb").write(b"\xff" * 64)
+    fails("all ones")
+    eq(w.stub.answer(f"prestart {RES} {B}"), "ok")
+    os.unlink(w.bed.path(A, "config"))
+    soon_ok()
+    node = os.path.join(w.bed.root, "dev/edu0")
+    os.rename(node, node + ".away")
+    fails("/dev/edu0' is missing")
+    os.rename(node + ".away", node)
+    soon_ok()
+    os.unlink(spec)
+    fails("CDI spec")
+    soon_ok()
+
+
 @check("preferred: must-include, size, nearest, never an error (39)", devices=(
     (A, 0, 0), ("0000:22:00.0", 0, 1), (B, 1, 2), (C, 1, 3)))
 def preferred(w):
