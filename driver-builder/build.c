@@ -331,6 +331,8 @@ int build_run(
 		r = prepare(w);
 		if (r == 0)
 			r = reuse(w);
+		if (r == 0 && build_reuse(w))
+			r = reuse(w);
 		if (r == 0 && build_take(w))
 			r = reuse(w);
 		if (r == 0)

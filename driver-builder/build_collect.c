@@ -236,6 +236,8 @@ static int describe(
 	memcpy(a->key, w->res->key, sizeof(a->key));
 	memcpy(a->source_digest, w->source.digest, sizeof(a->source_digest));
 	memcpy(a->headers_digest, w->headers_digest, sizeof(a->headers_digest));
+	memcpy(a->recipe, w->recipe, sizeof(a->recipe));
+	memcpy(a->config_digest, w->config_digest, sizeof(a->config_digest));
 	(void)snprintf(a->driver, sizeof(a->driver), "%s", w->q->driver);
 	(void)snprintf(a->driver_version, sizeof(a->driver_version), "%s",
 		w->q->spec->version ? w->q->spec->version : "");

@@ -32,11 +32,13 @@ struct work {
 	struct source source;
 	struct toolchain tc;
 	char headers_digest[DIGEST_HEX + 1];
+	char recipe[DIGEST_HEX + 1], config_digest[DIGEST_HEX + 1]; /* reuse.h */
 	char *config; /* of the kernel */
 	const char *args
 		[BUILD_ARGS_MAX]; /* make arguments: of the spec, of the kernel, ours */
 	size_t args_n;
 	struct dkms dkms; /* when the source is one */
+	bool keeps_debug; /* debug information of some module is not taken off */
 	struct build_module *modules;
 	size_t modules_n;
 	char *log;
@@ -54,6 +56,8 @@ int build_source(struct work *w);
 /* build_take.c: true when what another node published is in the store now. */
 bool build_take(struct work *w);
 
+/* build_reuse.c: true when another kernel's artifact is in the store for this one as well now. */
+bool build_reuse(struct work *w);
 
 /* build_make.c: runs the build; the log is in @w then. */
 int build_make(struct work *w);

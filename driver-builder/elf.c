@@ -436,6 +436,7 @@ int elf_parse(const void *data, size_t len, struct elf *ret, struct err *e)
 	out.elf_len = rd.len;
 	if (r == 0 && !find_section(&rd, ".gnu.linkonce.this_module"))
 		r = invalid(e, "no .gnu.linkonce.this_module");
+	out.has_btf = r == 0 && find_section(&rd, ".BTF");
 	if (r == 0)
 		r = read_modinfo(&rd, &out);
 	if (r == 0)

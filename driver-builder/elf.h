@@ -30,6 +30,7 @@ struct elf {
 	bool has_ext_versions; /* __version_ext_names/_crcs (6.14 and later) */
 	const void *bytes; /* what was parsed */
 	size_t elf_len; /* without the signature */
+	bool has_btf; /* types as the kernel that it was built for has them */
 	bool is_signed; /* "~Module signature appended~" behind the ELF */
 	struct elf_signature signature;
 	const char *name, *vermagic, *srcversion, *version,

@@ -29,6 +29,10 @@ struct artifact {
 	char source_digest[DIGEST_HEX + 1], headers_digest[DIGEST_HEX + 1];
 	char created_at[32];
 	int64_t build_seconds;
+	/* For reuse.h; "" in artifacts that cannot be reused. */
+	char recipe[DIGEST_HEX + 1], config_digest[DIGEST_HEX + 1];
+	char reused_from[DIGEST_HEX +
+			 1]; /* key of the artifact whose modules these are; "" */
 	struct artifact_module *modules;
 	size_t modules_n;
 	char *dir; /* absolute path of the artifact's folder; set by store_get/store_list */

@@ -28,6 +28,12 @@ static struct json *module_json(const struct artifact_module *m)
 	return j;
 }
 
+/* Absent stays absent. */
+static int set_digest(struct json *j, const char *key, const char *digest)
+{
+	return json_set_str(j, key, *digest ? digest : NULL);
+}
+
 static struct json *artifact_json(const struct artifact *a)
 {
 	CLEANUP(json_freep) struct json *j = json_new_object();
@@ -47,7 +53,10 @@ static struct json *artifact_json(const struct artifact *a)
 		json_set_str(j, "sourceDigest", a->source_digest) < 0 ||
 		json_set_str(j, "headersDigest", a->headers_digest) < 0 ||
 		json_set_str(j, "createdAt", a->created_at) < 0 ||
-		json_set_int(j, "buildSeconds", a->build_seconds) < 0) {
+		json_set_int(j, "buildSeconds", a->build_seconds) < 0 ||
+		set_digest(j, "recipe", a->recipe) < 0 ||
+		set_digest(j, "configDigest", a->config_digest) < 0 ||
+		set_digest(j, "reusedFrom", a->reused_from) < 0) {
 		json_free(mods);
 		return NULL;
 	}
@@ -88,6 +97,20 @@ static int get_str(
 	if (!s || strlen(s) >= size)
 		return bad(e, key);
 	memcpy(out, s, strlen(s) + 1);
+	return 0;
+}
+
+/* A digest, or nothing. */
+static int get_digest(
+	const struct json *j, const char *key, char out[DIGEST_HEX + 1], struct err *e)
+{
+	const char *s = json_get_str(j, key);
+
+	if (!json_has(j, key))
+		return 0;
+	if (!s || !key_is_valid(s))
+		return bad(e, key);
+	memcpy(out, s, DIGEST_HEX + 1);
 	return 0;
 }
 
@@ -148,6 +171,12 @@ static int parse_head(const struct json *j, struct artifact *m, struct err *e)
 		r = STR(headers_digest, "headersDigest");
 	if (r == 0)
 		r = STR(created_at, "createdAt");
+	if (r == 0)
+		r = get_digest(j, "recipe", m->recipe, e);
+	if (r == 0)
+		r = get_digest(j, "configDigest", m->config_digest, e);
+	if (r == 0)
+		r = get_digest(j, "reusedFrom", m->reused_from, e);
 	return r == 0 ? get_int(j, "buildSeconds", &m->build_seconds, e) : r;
 }
 

@@ -309,7 +309,12 @@ static void copy(char *out, size_t size, const char *s)
 int verify_module(const struct verify_kernel *v, const struct elf *m,
 	const struct elf *siblings, size_t n, struct verify_report *ret, struct err *e)
 {
-	struct verify_report rep = { .is_signed = m->is_signed };
+	struct verify_report rep = {
+		.is_signed = m->is_signed,
+		.is_portable = v->has_modversions && m->has_basic_versions &&
+			       m->has_layout_crc && !m->has_btf &&
+			       symvers_find(v->symbols, "module_layout"),
+	};
 	int r = 0;
 
 	copy(rep.name, sizeof(rep.name), m->name);

@@ -42,6 +42,8 @@ struct verify_report {
 	char name[64], vermagic[VERIFY_TEXT_MAX], srcversion[64], version[64];
 	size_t symbols; /* imports that were proved */
 	bool is_signed;
+	/* Its CRCs, not the release in its vermagic, tie it to a kernel: it may be another's. */
+	bool is_portable;
 	struct trust_result trust;
 	size_t warnings_n;
 	char warnings[VERIFY_WARNINGS_MAX][VERIFY_TEXT_MAX];

@@ -76,6 +76,7 @@ static int put_artifact(const char *key, const char *bytes, struct err *e)
 	int r = store_begin(state_dir, &t, e);
 
 	memcpy(a.key, key, sizeof(a.key));
+	memcpy(a.recipe, key, sizeof(a.recipe));
 	if (r == 0)
 		r = put_module(t, "a-b", bytes, e);
 	if (r == 0)
@@ -122,6 +123,8 @@ static void test_in_and_out(void **state)
 	assert_int_equal(store_get(state_dir, key, &a, &e), 0);
 	assert_string_equal(a.key, key);
 	assert_string_equal(a.driver, "demo");
+	assert_string_equal(a.recipe, key);
+	assert_string_equal(a.reused_from, "");
 	assert_int_equal(a.build_seconds, 4);
 	assert_int_equal(a.modules_n, 2);
 	assert_int_equal(a.modules[0].size, 12);
