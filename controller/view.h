@@ -39,9 +39,18 @@ struct view_driver_state {
 /* One driver for one kernel of AcceleratorNode.status.kernels. */
 struct view_kernel {
 	const char *release, *driver, *reason, *artifact;
+	const char *digest; /* published under it; NULL: not */
+	int64_t generation; /* that it speaks of */
 	uint32_t build_seconds;
 	uint8_t state; /* enum api_kernel_state */
 	bool running, next;
+};
+
+/* One entry of AcceleratorNode.spec.builds. */
+struct view_build {
+	const char *driver, *kernel, *node; /* node "": every node for itself */
+	const char *key, *digest; /* NULL: not published */
+	int64_t generation, epoch, since;
 };
 
 /* Devices of one class on one node. */
@@ -106,6 +115,7 @@ struct view_node {
 	 * not be written to for ever. */
 	uint64_t written_hash, stored_hash;
 	struct list assigns; /* struct view_assign */
+	struct list builds; /* struct view_build */
 	struct list states; /* struct view_driver_state */
 	struct list kernels; /* struct view_kernel */
 	struct list hardware; /* const char * */
@@ -161,6 +171,7 @@ struct view {
 	size_t n_classes;
 	struct view_node **nodes; /* in any order */
 	size_t n_nodes;
+	const char *builders; /* patterns of names of nodes that build for others; NULL: nothing is shared */
 	const char *own_node; /* that this process runs on, may be NULL */
 };
 
