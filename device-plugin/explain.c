@@ -96,6 +96,9 @@ static void why_not(const struct subject *x, char *out, size_t size)
 		(void)snprintf(out, size,
 			"class '%s' leaves handing it out to another plugin",
 			c->class_->meta.name);
+	else if (c->served_by)
+		(void)snprintf(out, size, "another plugin serves '%s': %s", c->resource,
+			c->served_by);
 	else if (c->nameless)
 		(void)snprintf(out, size, "no resource name: %s", c->nameless);
 	else if (!claim_is_healthy(c))
@@ -123,7 +126,8 @@ static int set_claim(struct json *o, const struct claim *c)
 		json_set_str(o, "health", health_names[c->health]) < 0 ||
 		json_set_str(o, "reason", reason_name(c->reason)) < 0 ||
 		json_set_str(o, "message", c->text) < 0 ||
-		json_set(o, "causes", causes_json(c)) < 0)
+		json_set(o, "causes", causes_json(c)) < 0 ||
+		(c->served_by && json_set_str(o, "servedBy", c->served_by) < 0))
 		return -ENOMEM;
 	return 0;
 }

@@ -10,12 +10,15 @@
 #include "folder.h"
 #include "links.h"
 #include "log.h"
+#include "others.h"
 #include "report.h"
 #include "service.h"
 
 /* Events come in bursts: the first waits a moment for the others. */
 static const uint64_t settle_us = 20 * USEC_PER_MSEC;
 static const uint64_t poll_us = 5 * USEC_PER_SEC;
+/* From the end of a stream until the kubelet has written down who took it. */
+static const uint64_t taken_us = 500 * USEC_PER_MSEC;
 static const uint64_t show_wait_us = 3 * USEC_PER_SEC; /* for what children find out */
 static const uint64_t kubelet_wait_us = 1 * USEC_PER_SEC; /* registering comes first */
 static const uint64_t stop_us = 1 * USEC_PER_SEC;
@@ -31,6 +34,7 @@ struct plugin {
 	struct folder *folders[CLASS_DIRS_MAX];
 	struct metrics *metrics;
 	struct metrics_server *server;
+	struct others *others;
 	struct service *service;
 	struct snapshot *snapshot;
 	struct topology topology;
@@ -59,7 +63,9 @@ static int look(struct plugin *p, struct err *e)
 		return r;
 	snapshot_free(p->snapshot);
 	p->snapshot = fresh;
-	return 0;
+	others_look(p->others, loop_now(p->loop));
+	r = others_apply(p->others, fresh, p->metrics);
+	return r < 0 ? err_errno(e, r, "other plugins") : 0;
 }
 
 static int write_devices(const struct plugin *p, struct err *e)
@@ -175,6 +181,19 @@ static void on_change(void *user)
 		loop_timer_set(p->timer, loop_now(p->loop) + settle_us);
 }
 
+/* The kubelet gives a resource to whoever registered last. Look who that was before asking again. */
+static bool on_stream_lost(void *user)
+{
+	struct plugin *p = user;
+	uint64_t now = loop_now(p->loop);
+
+	others_look(p->others, now);
+	if (!others_any(p->others))
+		return false;
+	loop_timer_set(p->timer, now + taken_us);
+	return true;
+}
+
 static bool is_ready(void *user)
 {
 	return ((struct plugin *)user)->is_ready;
@@ -200,6 +219,8 @@ static int plugin_look_only(struct loop *l, const struct plugin_options *o,
 		return err_errno(e, r, "plugin");
 	r = inventory_new(NULL, &p->inventory, e);
 	if (r == 0)
+		r = others_new(o->kubelet_dir, &p->others, e);
+	if (r == 0)
 		r = classes_new(o->class_dirs, o->n_class_dirs, &p->classes, e);
 	if (r < 0)
 		return r;
@@ -209,7 +230,9 @@ static int plugin_look_only(struct loop *l, const struct plugin_options *o,
 
 static int start(struct plugin *p, struct err *e)
 {
-	struct service_options so = { .kubelet_dir = p->o->kubelet_dir };
+	struct service_options so = { .kubelet_dir = p->o->kubelet_dir,
+		.on_stream_lost = on_stream_lost,
+		.user = p };
 	struct err udev = { 0 };
 	int r;
 
@@ -267,6 +290,7 @@ void plugin_free(struct plugin *p)
 	loop_source_free(p->stop_timer);
 	metrics_server_free(p->server);
 	metrics_free(p->metrics);
+	others_free(p->others);
 	snapshot_free(p->snapshot);
 	classes_free(p->classes);
 	health_files_free(p->files);

@@ -14,6 +14,7 @@ static const uint64_t call_timeout_us = 15 * USEC_PER_SEC; /* the kubelet's own 
 static const uint64_t stream_timeout_us = 5 * USEC_PER_SEC;
 static const uint64_t first_pause_us = 50 * USEC_PER_MSEC;
 static const uint64_t max_pause_us = 30 * USEC_PER_SEC;
+static const uint64_t polite_us = 1 * USEC_PER_SEC;
 static const uint64_t settled_us =
 	10 * USEC_PER_SEC; /* a stream that lives so long is a good one */
 
@@ -171,7 +172,7 @@ void registration_pre_start(struct registration *r, bool wants_pre_start)
 void registration_streams(struct registration *r, size_t n)
 {
 	bool was_there = r->streams > 0;
-	uint64_t now = loop_now(r->loop);
+	uint64_t now = loop_now(r->loop), pause_us;
 
 	r->streams = n;
 	if (n > 0 && r->state == REGISTRATION_EXPECTING) {
@@ -185,7 +186,10 @@ void registration_streams(struct registration *r, size_t n)
 		if (now - r->done_at_us > settled_us)
 			r->failures = 0;
 		r->fast_until_us = now + refused_fast_for_us;
-		wait_for(r, REGISTRATION_WAITING, back_off(r));
+		pause_us = back_off(r);
+		if (r->o.has_others && *r->o.has_others)
+			pause_us = MAX(pause_us, polite_us);
+		wait_for(r, REGISTRATION_WAITING, pause_us);
 	}
 }
 

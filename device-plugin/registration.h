@@ -26,6 +26,9 @@ struct registration_options {
 	void (*on_attempt)(const struct err *e, void *user);
 	void *user;
 	bool wants_pre_start; /* see registration_pre_start() */
+	/* True: another plugin may have taken the stream that ended, so the kubelet is asked again a second
+	 * later, not at once. Outlives it; may be NULL. */
+	const bool *has_others;
 };
 
 int registration_new(struct loop *l, const struct registration_options *o,

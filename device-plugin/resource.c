@@ -60,6 +60,8 @@ static void on_closed(struct grpc_call *call, void *user)
 		if (r->n_streams == 0)
 			log_event(LOG_INFO, "the kubelet's stream ended", "resource",
 				r->name, NULL);
+		if (r->n_streams == 0 && r->host->on_stream_lost)
+			r->host->has_others = r->host->on_stream_lost(r->host->user);
 		registration_streams(r->registration, r->n_streams);
 	}
 }
@@ -256,6 +258,7 @@ int resource_new(struct resource_host *h, const char *name, bool wants_pre_start
 	if (rc < 0)
 		return err_wrap(e, rc, "resource '%s'", name);
 	o.kubelet_socket = h->kubelet_socket;
+	o.has_others = &h->has_others;
 	o.resource = r->name;
 	o.endpoint = r->endpoint;
 	o.user = r;

@@ -28,6 +28,9 @@ struct resource_host {
 	char tag[16]; /* makes our sockets' names unique, also among pods that are all pid 1 */
 	unsigned serial; /* of resources ever made: part of their sockets' names */
 	bool is_stopping;
+	bool has_others; /* another plugin may have taken the stream that ended last */
+	bool (*on_stream_lost)(void *user); /* NULL */
+	void *user;
 };
 
 struct resource {

@@ -205,6 +205,8 @@ int service_new(struct loop *l, const struct service_options *o, struct service 
 	s->host.kubelet_dir = o->kubelet_dir;
 	s->host.metrics = o->metrics;
 	s->host.prestart = o->prestart;
+	s->host.on_stream_lost = o->on_stream_lost;
+	s->host.user = o->user;
 	(void)snprintf(s->host.tag, sizeof(s->host.tag), "%06x",
 		(unsigned)loop_random(l, 1u << 24));
 	if (asprintf(&s->host.kubelet_socket, "%s/kubelet.sock", o->kubelet_dir) < 0) {

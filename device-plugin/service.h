@@ -15,6 +15,10 @@ struct service_options {
 	const char *kubelet_dir; /* outlives it */
 	struct metrics *metrics;
 	struct prestart prestart; /* what its texts point at outlives it */
+	/* The kubelet ended the stream of a resource. True when another plugin may have come for it: then
+	 * it is not fought for at once. May be NULL. */
+	bool (*on_stream_lost)(void *user);
+	void *user;
 };
 
 /* Removes sockets that dead processes of ours left in the folder. */

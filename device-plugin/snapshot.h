@@ -29,6 +29,7 @@ struct claim {
 	const char *text; /* "" when healthy */
 	const char *resource; /* what it is advertised as; NULL while that is not known */
 	const char *nameless; /* why not; NULL */
+	const char *served_by; /* another plugin, and how we know; NULL */
 	const char **cdi_devices; /* names of other specs that go with it */
 	size_t n_cdi_devices;
 	struct claim_node *nodes;

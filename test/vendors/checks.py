@@ -5,7 +5,7 @@
 Prints "ok NAME" or "not ok NAME: why" for each, and "N passed, N failed, N skipped" at the end.
 Usage: checks.py PLUGIN GO-PROGRAMS [NAME...]
 """
-import glob, json, os, queue, signal, subprocess, sys, threading, time
+import glob, json, os, queue, signal, socket, subprocess, sys, threading, time
 from machine import Machine
 
 PLUGIN, GO = sys.argv[1:3]
@@ -284,14 +284,46 @@ def check_hostile(m):
 
 
 # ---- a whole node ----
-class Node:
-    """The plugin and a kubelet's plugin server over one machine."""
+def listen(m, name):
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(m.path("dp", name))
+    s.listen(8)
+    return s
 
-    def __init__(self, m):
+
+def forget(m, name, s):
+    s.close()
+    os.unlink(m.path("dp", name))
+
+
+def wait_for(what, pred, timeout=60):
+    end = time.time() + timeout
+    while not pred():
+        assert time.time() < end, f"{what}: not within {timeout} s"
+        time.sleep(0.05)
+
+
+def served_by(m):
+    try:
+        return json.load(open(m.path("run/devices.json")))["devices"][0].get("servedBy")
+    except OSError:
+        return None
+
+
+class Node:
+    """The plugin and a kubelet's plugin server over one machine; `between` is called when the latter is there."""
+
+    def __init__(self, m, between=lambda: None):
         self.lines = queue.Queue()
         self.stub = subprocess.Popen([GO + "/kubeletstub", m.path("dp")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                      stderr=subprocess.DEVNULL, text=True, bufsize=1)
         threading.Thread(target=self.read, daemon=True).start()
+        try:
+            self.until("the kubelet", lambda o: o.get("event") == "started")  # it has emptied its folder
+            between()
+        except BaseException:
+            self.stub.kill()
+            raise
         self.log = open(m.path("log"), "w+")
         self.plugin = subprocess.Popen(m.argv(PLUGIN), env=m.env(PLUGIN), stderr=self.log)
 
@@ -369,6 +401,45 @@ def check_eight(m):
         spec = json.load(open(m.path("cdi", "farrier.dev-nvidia.json")))
         eq({d["name"]: d["containerEdits"]["deviceNodes"][0]["path"] for d in spec["devices"]},
            {g: f"/dev/nvidia{7 - i}" for i, g in enumerate(gpus)})
+
+
+def ours(m):
+    return glob.glob(m.path("dp/farrier-*.sock"))
+
+
+@check("another plugin serves the name: left to it with a reason, taken when it is gone", "nvidia")
+def check_yields(m):
+    nvidia_shared(m)
+    nvidia(m, "0000:17:00.0", 0, 0)
+    others = []
+
+    def another():
+        others.append(listen(m, "some-plugin.sock"))
+        m.file("dp/kubelet_internal_checkpoint", json.dumps({"Data": {"PodDeviceEntries": [], "RegisteredDevices": {
+            "nvidia.com/gpu": ["GPU-e953c3c5-dba7-029e-ce44-7b51417131df"]}}, "Checksum": 1}))
+    with Node(m, another) as n:
+        wait_for("yields", lambda: served_by(m))
+        x = explained(m, "0000:17:00.0")
+        assert not x["allocatable"] and "another plugin serves 'nvidia.com/gpu'" in x["why"] and "GPU-e953" in x["why"], x
+        eq(ours(m), [])
+        forget(m, "some-plugin.sock", others[0])
+        n.list("nvidia.com/gpu", ["0000:17:00.0 Healthy 0"])
+        eq(served_by(m), None)
+
+
+@check("another plugin takes the name: not fought for, taken again when it is gone", "nvidia")
+def check_taken(m):
+    nvidia_shared(m)
+    nvidia(m, "0000:17:00.0", 0, 0)
+    with Node(m) as n:
+        n.list("nvidia.com/gpu", ["0000:17:00.0 Healthy 0"])
+        other = listen(m, "nvidia-gpu.sock")
+        n.answer("disconnect nvidia.com/gpu")  # as the kubelet does when another one registers
+        wait_for("yields", lambda: served_by(m))
+        wait_for("our socket goes", lambda: not ours(m))
+        assert not [o for o in list(n.lines.queue) if o.get("event") == "connected"], "it was fought for"
+        forget(m, "nvidia-gpu.sock", other)
+        n.list("nvidia.com/gpu", ["0000:17:00.0 Healthy 0"])
 
 
 def main():
