@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "attribute.h"
+#include "class_cache.h"
 #include "file.h"
 #include "yaml.h"
 
@@ -28,6 +29,8 @@ struct entry {
 struct classes {
 	const char *const *dirs;
 	size_t n_dirs;
+	const char *cache; /* NULL: none */
+	bool may_write; /* there */
 	struct entry *entries; /* in the order of folders, then names */
 	size_t n, cap;
 	const struct api_class **sorted;
@@ -66,17 +69,20 @@ void classes_free(struct classes *c)
 	free(c);
 }
 
-/* ---- one file ---- */
-static int read_docs(const char *path, struct json **ret, struct err *e)
+void classes_cache(struct classes *c, const char *dir, bool may_write)
 {
-	CLEANUP(freep) char *text = NULL;
+	c->cache = dir;
+	c->may_write = may_write;
+}
+
+/* ---- one file ---- */
+static int read_docs(
+	const char *path, const char *text, size_t len, struct json **ret, struct err *e)
+{
 	CLEANUP(json_freep) struct json *docs = NULL, *doc = NULL;
-	size_t len = 0, n = strlen(path);
+	size_t n = strlen(path);
 	int r;
 
-	r = file_read(path, CLASS_FILE_BYTES_MAX, &text, &len, e);
-	if (r < 0)
-		return r;
 	if (n < 5 || !streq(path + n - 5, ".json"))
 		return err_wrap(e, yaml_parse(text, len, ret, e), "%s", path);
 	r = json_parse(text, len, &doc, e);
@@ -89,9 +95,16 @@ static int read_docs(const char *path, struct json **ret, struct err *e)
 	return 0;
 }
 
+/* What is in force from one file. */
+struct content {
+	struct arena *arena;
+	struct api_class *classes;
+	size_t n;
+};
+
 /* All of a file or nothing of it. */
-static int parse_file(const char *path, struct arena **ret_arena,
-	struct api_class **ret_classes, size_t *ret_n, struct err *e)
+static int parse_file(const char *path, const char *text, size_t len, struct content *ret,
+	struct err *e)
 {
 	CLEANUP(arena_freep) struct arena *a = arena_new(CLASS_ARENA_MAX);
 	CLEANUP(json_freep) struct json *docs = NULL;
@@ -101,7 +114,7 @@ static int parse_file(const char *path, struct arena **ret_arena,
 
 	if (!a)
 		return err_errno(e, -ENOMEM, "%s", path);
-	r = read_docs(path, &docs, e);
+	r = read_docs(path, text, len, &docs, e);
 	if (r < 0)
 		return r;
 	n = json_len(docs);
@@ -113,9 +126,7 @@ static int parse_file(const char *path, struct arena **ret_arena,
 		if (r < 0)
 			return err_wrap(e, r, "%s", path);
 	}
-	*ret_arena = TAKE(a);
-	*ret_classes = classes;
-	*ret_n = n;
+	*ret = (struct content){ TAKE(a), classes, n };
 	return 0;
 }
 
@@ -130,22 +141,45 @@ static int set_text(char **to, const char *text)
 	return 0;
 }
 
-static int load_file(struct entry *f)
+static void take(struct entry *f, const struct content *good)
 {
-	struct arena *a = NULL;
-	struct api_class *classes = NULL;
-	struct err e = { 0 };
-	size_t n = 0;
-	int r = parse_file(f->file.path, &a, &classes, &n, &e);
-
-	if (r < 0)
-		return set_text(&f->error, e.text);
 	arena_free(f->arena);
-	f->arena = a;
-	f->classes = classes;
-	f->n = n;
-	free(f->error);
-	f->error = NULL;
+	f->arena = good->arena;
+	f->classes = good->classes;
+	f->n = good->n;
+}
+
+/* Bad when we start: what was good before we were started is in force. */
+static void load_cached(const struct classes *c, struct entry *f)
+{
+	CLEANUP(freep) char *text = NULL;
+	struct content good;
+	size_t len = 0;
+
+	if (!f->arena && c->cache &&
+		class_cache_get(c->cache, f->file.path, &text, &len, NULL) == 0 &&
+		parse_file(f->file.path, text, len, &good, NULL) == 0)
+		take(f, &good);
+}
+
+static int load_file(const struct classes *c, struct entry *f)
+{
+	CLEANUP(freep) char *text = NULL;
+	struct content good;
+	struct err e = { 0 };
+	size_t len = 0;
+	int r = file_read(f->file.path, CLASS_FILE_BYTES_MAX, &text, &len, &e);
+
+	if (r == 0)
+		r = parse_file(f->file.path, text, len, &good, &e);
+	if (r < 0) {
+		load_cached(c, f);
+		return set_text(&f->error, e.text);
+	}
+	take(f, &good);
+	free(TAKE(f->error));
+	if (c->cache && c->may_write)
+		class_cache_put(c->cache, f->file.path, text, len);
 	return 0;
 }
 
@@ -230,7 +264,7 @@ static int visit(const char *name, void *user)
 	f->mtime = st.st_mtim;
 	f->ctime = st.st_ctim;
 	l->is_changed = true;
-	return load_file(f);
+	return load_file(l->c, f);
 }
 
 /* ---- the set ---- */
@@ -305,6 +339,8 @@ int classes_load(struct classes *c, struct err *e)
 		return err_errno(e, r, "classes");
 	for (size_t i = 0; i < c->n; i++) {
 		if (!c->entries[i].is_seen) {
+			if (c->cache && c->may_write)
+				class_cache_drop(c->cache, c->entries[i].file.path);
 			entry_done(&c->entries[i]);
 			l.is_changed = true;
 		} else {

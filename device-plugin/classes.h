@@ -22,6 +22,10 @@ int classes_new(const char *const *dirs, size_t n_dirs, struct classes **ret,
 void classes_free(struct classes *c);
 DEFINE_CLEANUP(struct classes, classes_free)
 
+/* Keeps the good content of each file below @dir too (it outlives @c), so that a file that is bad when we
+ * start does not take its classes away. Without @may_write it is only read. */
+void classes_cache(struct classes *c, const char *dir, bool may_write);
+
 /* Reads what changed. 1 when the classes, or the errors, are others than before, 0 when not; only
  * -ENOMEM is an error: a bad file keeps its last good content and says why. Pointers given out
  * before are dead after a 1. */

@@ -27,6 +27,7 @@ static const uint64_t stop_poll_us = 5 * USEC_PER_MSEC;
 struct plugin {
 	struct loop *loop;
 	const struct plugin_options *o;
+	char class_cache[1024];
 	struct inventory *inventory;
 	struct classes *classes;
 	struct health_files *files;
@@ -201,7 +202,7 @@ static bool is_ready(void *user)
 
 /* ---- life ---- */
 static int plugin_look_only(struct loop *l, const struct plugin_options *o,
-	uint64_t kubelet_delay_us, struct plugin **ret, struct err *e)
+	bool is_serving, struct plugin **ret, struct err *e)
 {
 	CLEANUP(plugin_freep) struct plugin *p = calloc(1, sizeof(*p));
 	struct kubelet_where where = { o->kubelet_config, o->root, NULL };
@@ -214,7 +215,8 @@ static int plugin_look_only(struct loop *l, const struct plugin_options *o,
 	r = health_files_new(l, on_change, p, &p->files);
 	if (r < 0)
 		return err_errno(e, r, "plugin");
-	r = kubelet_watch_new(l, &where, kubelet_delay_us, on_kubelet, p, &p->kubelet);
+	r = kubelet_watch_new(
+		l, &where, is_serving ? kubelet_wait_us : 0, on_kubelet, p, &p->kubelet);
 	if (r < 0)
 		return err_errno(e, r, "plugin");
 	r = inventory_new(NULL, &p->inventory, e);
@@ -224,6 +226,9 @@ static int plugin_look_only(struct loop *l, const struct plugin_options *o,
 		r = classes_new(o->class_dirs, o->n_class_dirs, &p->classes, e);
 	if (r < 0)
 		return r;
+	if (path_join(p->class_cache, sizeof(p->class_cache), o->run_dir, "classes",
+		    NULL) == 0)
+		classes_cache(p->classes, p->class_cache, is_serving);
 	*ret = TAKE(p);
 	return 0;
 }
@@ -268,7 +273,7 @@ int plugin_new(struct loop *l, const struct plugin_options *o, struct plugin **r
 	CLEANUP(plugin_freep) struct plugin *p = NULL;
 	int r;
 
-	r = plugin_look_only(l, o, kubelet_wait_us, &p, e);
+	r = plugin_look_only(l, o, true, &p, e);
 	if (r < 0)
 		return r;
 	r = start(p, e);
@@ -373,7 +378,7 @@ int plugin_show(
 
 	r = loop_new(&l, NULL, e);
 	if (r == 0)
-		r = plugin_look_only(l, o, 0, &p, e);
+		r = plugin_look_only(l, o, false, &p, e);
 	if (r < 0)
 		return r;
 	r = classes_load(p->classes, e);

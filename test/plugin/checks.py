@@ -748,6 +748,29 @@ def bad_class(w):
     assert "other.yaml" in w.show("--explain")
 
 
+@check("a class file that is bad when the plugin starts: its last good content is in force, until it is gone")
+def bad_at_start(w):
+    p = w.up()
+    want = [f"{A} Healthy 0", f"{B} Healthy 1"]
+    eq(p.end(), 0)
+    good = open(w.path("classes", "edu.yaml")).read()
+    w.write("edu.yaml", "spec: [")
+    w.write("new.yaml", "spec: [")
+    w.stub.skip()
+    p = w.up(devices=want)
+    eq(len([o for o in p.lines if o.get("msg") == "class file is not good"]), 2)
+    text = w.show("--list")
+    assert "file in error (1 classes of it in force)" in text and "(0 classes of it in force)" in text, text
+    os.unlink(w.path("classes", "edu.yaml"))
+    w.stub.until(lambda o: o.get("event") == "disconnected", "the class is gone", 15)
+    eq(p.end(), 0)
+    w.write("edu.yaml", "spec: [")  # and so is what was kept of it
+    assert "(1 classes" not in w.show("--list")
+    w.write("edu.yaml", good)
+    w.stub.skip()
+    w.up(devices=want)
+
+
 @check("classes come and go while it runs; External ones are not advertised", classes=False)
 def come_and_go(w):
     p = w.start()
