@@ -9,10 +9,7 @@
 
 enum { EVAL_TIMEOUT_S = 60, STRIP_TIMEOUT_S = 300, ENV_MAX = 48, ARGV_MAX = 512 };
 
-/* Products of another kernel's build must not be taken for ours. $1: make's arguments follow. */
-static const char kbuild_script[] =
-	"if find . -name '*.ko' -o -name '.*.o.cmd' | grep -q .; then "
-	"make \"$@\" clean; fi; exec make -j\"$FARRIER_JOBS\" \"$@\" modules";
+static const char kbuild_script[] = "exec make -j\"$FARRIER_JOBS\" \"$@\" modules";
 static const char make_script[] = "exec make -j\"$FARRIER_JOBS\" \"$@\"";
 
 /* As DKMS does it: patches, PRE_BUILD (whose status it does not look at), CLEAN, MAKE. */
@@ -60,6 +57,43 @@ static int env_add(struct work *w, struct env *env, const char *name, const char
 	return env->v[env->n++] ? 0 : -ENOMEM;
 }
 
+/* One "-fdebug-prefix-map=DIR=AS " more. What the flags' own syntax would take apart is left out. */
+static int add_map(struct work *w, const char **flags, const char *root, const char *dir,
+	const char *as)
+{
+	static const char odd[] = " \t\n'\"\\$#=";
+
+	if (!*flags || strpbrk(root, odd) || strpbrk(dir, odd))
+		return *flags ? 0 : -ENOMEM;
+	*flags = arena_fmt(
+		w->arena, "%s -fdebug-prefix-map=%s%s=%s", *flags, root, dir, as);
+	return *flags ? 0 : -ENOMEM;
+}
+
+/* The linker's build id is over everything, debug information too, although that is taken off later:
+ * the headers' place must not be in it. Modules that keep theirs get it with made-up places. */
+static int env_flags(struct work *w, struct env *env)
+{
+	const char *flags = w->keeps_debug ? "" : "-g0";
+	const char *in = w->q->kernel->headers_in;
+	char common[PATH_MAX], root[PATH_MAX];
+	int r = root_prefix(w->q->root, root, sizeof(root));
+
+	if (r == 0)
+		r = add_map(w, &flags, "", in, "/kernel");
+	if (r == 0 && *root)
+		r = add_map(w, &flags, root, in, "/kernel");
+	if (r == 0 && kernel_headers_common(
+			      w->q->kernel, w->q->root, common, sizeof(common)) == 0) {
+		r = add_map(w, &flags, "", common, "/kernel-common");
+		if (r == 0 && *root)
+			r = add_map(w, &flags, root, common, "/kernel-common");
+	}
+	if (r == 0)
+		r = env_add(w, env, "KCFLAGS", flags);
+	return r == 0 ? env_add(w, env, "KAFLAGS", flags) : r;
+}
+
 static const char *headers_in_sandbox(const struct work *w)
 {
 	return w->q->kernel->headers_in;
@@ -86,6 +120,8 @@ static int env_make(struct work *w, struct env *env)
 		r = env_add(w, env, dirs[i], headers_in_sandbox(w));
 	if (r == 0)
 		r = env_add(w, env, "KVER", w->q->kernel->release);
+	if (r == 0)
+		r = env_flags(w, env);
 	return r < 0 ? err_errno(w->e, r, "environment of the build") : 0;
 }
 
@@ -262,6 +298,8 @@ static int eval_dkms(struct work *w)
 		r = file_read(path, DKMS_BYTES_MAX, &data, &len, w->e);
 	if (r == 0)
 		r = dkms_parse(w->arena, data, len, &k, &w->dkms, w->e);
+	for (i = 0; r == 0 && i < w->dkms.modules_n; i++)
+		w->keeps_debug = w->keeps_debug || !w->dkms.modules[i].strip;
 	for (i = 0; r == 0 && i < w->dkms.unsupported_n; i++)
 		build_warn(w, "dkms.conf: %s is not supported and was not looked at",
 			w->dkms.unsupported[i]);

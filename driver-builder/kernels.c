@@ -109,31 +109,75 @@ static bool root_has(
 
 /* ---- headers ---- */
 
-/* The absolute path that a small Makefile (Debian's) includes must be there too. */
-static bool include_is_there(
-	const char *root, const char *headers, char *why, size_t size)
+/* The absolute path that the small Makefile of a header tree (Debian's) includes, as it is written.
+ * -ENOENT when it includes none. */
+static int read_include(const char *headers, char *out, size_t size)
 {
 	CLEANUP(freep) char *text = NULL;
-	CLEANUP(freep) char *real = NULL;
-	char path[PATH_MAX], prefix[PATH_MAX];
-	char *p, *end;
+	char path[PATH_MAX];
+	const char *p;
+	size_t n;
 
 	if (path_join(path, sizeof(path), headers, "Makefile", NULL) < 0 ||
 		file_read(path, SMALL_MAKEFILE, &text, NULL, NULL) < 0)
-		return true; /* a large Makefile is the kernel's own */
+		return -ENOENT; /* a large Makefile is the kernel's own */
 	p = strstr(text, "include /");
 	if (!p || (p != text && p[-1] != '\n'))
-		return true;
+		return -ENOENT;
 	p += strlen("include ");
-	end = p + strcspn(p, " \t\n");
-	*end = '\0';
-	if (root_prefix(root, prefix, sizeof(prefix)) == 0 && *prefix &&
-		str_starts(p, prefix))
-		p += strlen(prefix);
-	if (root_resolve(root, p, &real, NULL) == 0)
+	n = strcspn(p, " \t\n");
+	if (n >= size)
+		return -ENAMETOOLONG;
+	memcpy(out, p, n);
+	out[n] = '\0';
+	return 0;
+}
+
+/* @path without the root that a relocated tree has in front of it. */
+static const char *without_root(const char *root, const char *path)
+{
+	char prefix[PATH_MAX];
+
+	return root_prefix(root, prefix, sizeof(prefix)) == 0 && *prefix &&
+			       str_starts(path, prefix) && path[strlen(prefix)] == '/'
+		       ? path + strlen(prefix)
+		       : path;
+}
+
+/* What it includes must be there too. */
+static bool include_is_there(
+	const char *root, const char *headers, char *why, size_t size)
+{
+	CLEANUP(freep) char *real = NULL;
+	char path[PATH_MAX];
+	const char *in;
+
+	if (read_include(headers, path, sizeof(path)) < 0)
 		return true;
-	(void)snprintf(why, size, "'%s' includes '%s', which is not there", path, p);
+	in = without_root(root, path);
+	if (root_resolve(root, in, &real, NULL) == 0)
+		return true;
+	(void)snprintf(why, size, "'%s' includes '%s', which is not there", path, in);
 	return false;
+}
+
+int kernel_headers_common(
+	const struct kernel *k, const char *root, char *out, size_t size)
+{
+	char path[PATH_MAX];
+	const char *in;
+	char *slash;
+	int r = k->headers ? read_include(k->headers, path, sizeof(path)) : -ENOENT;
+
+	if (r < 0)
+		return r;
+	slash = strrchr(path, '/');
+	*slash = '\0';
+	in = without_root(root, path);
+	if (strlen(in) >= size)
+		return -ENAMETOOLONG;
+	memcpy(out, in, strlen(in) + 1);
+	return *in ? 0 : -ENOENT;
 }
 
 /* utsrelease.h of the tree must name this release. */

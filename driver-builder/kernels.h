@@ -58,6 +58,11 @@ int kernel_config_read(const struct kernel *k, char **ret_text, struct err *e)
 	_must_check_;
 int kernel_config_find(const char *text, const char *option, char *out, size_t size);
 
+/* The second folder of a header tree that comes in two (Debian's "-common"), as the host sees it, without
+ * @root in front. -ENOENT when it is all in one. */
+int kernel_headers_common(
+	const struct kernel *k, const char *root, char *out, size_t size) _must_check_;
+
 /* Resolves @path (absolute, as the host sees it) below @root, links included, as chroot would; a
  * link that already holds @root in front (an unpacked, relocated tree) is followed as it stands.
  * *ret_real is the path as we see it, the caller's. Never leaves @root: -ENOENT, -ELOOP. */

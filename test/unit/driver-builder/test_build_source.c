@@ -137,12 +137,51 @@ static void test_bad_archive(void **state)
 	(void)run(j, -1, REASON_SOURCE_INVALID);
 }
 
+static void put(const struct job *j, const char *name, const char *text)
+{
+	char path[PATH_MAX];
+
+	assert_int_equal(path_join(path, sizeof(path), j->path, name, NULL), 0);
+	*strrchr(path, '/') = '\0';
+	assert_int_equal(dir_make(path, 0755, NULL), 0);
+	assert_int_equal(path_join(path, sizeof(path), j->path, name, NULL), 0);
+	assert_int_equal(file_write_atomic(path, text, strlen(text), 0644, NULL), 0);
+}
+
+/* Modules that lie in the source are no result of a build. */
+static void test_left_overs(void **state)
+{
+	struct fixture *f = *state;
+	struct build_result *res;
+	struct job *j;
+
+	need(f);
+	j = job(f, f->old, "tiny", NULL, API_BUILD_MAKE);
+	(void)snprintf(j->path, sizeof(j->path), "%s/tiny", f->state);
+	put(j, "Makefile", "all:\n\ttrue\n");
+	put(j, "tiny.ko", "an old one");
+	res = run(j, -1, REASON_BUILD_FAILED);
+	assert_non_null(strstr(res->err.text, "left no module"));
+
+	/* Nor are the objects that they were linked of: what the Makefile makes is made. */
+	put(j, "Makefile", "tiny.ko: tiny.c\n\t$(MAKE) -C $(KDIR) M=$(CURDIR) modules\n");
+	put(j, "Kbuild", "obj-m += tiny.o\n");
+	put(j, "tiny.c", "#include <linux/module.h>\nMODULE_LICENSE(\"GPL\");\n");
+	put(j, "tiny.o", "of another kernel");
+	put(j, ".tiny.o.cmd", "savedcmd_tiny.o := true\n");
+	put(j, "old/tiny.ko", "an even older one");
+	res = run(j, 0, REASON_NONE);
+	assert_int_equal(res->modules_n, 1);
+	assert_string_equal(res->modules[0], "tiny");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_http),
 		T(test_bad_archive),
+		T(test_left_overs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
