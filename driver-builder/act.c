@@ -319,6 +319,7 @@ static void start_step(struct agent *a, const struct seen *s, const struct plan_
 		.kernel = k,
 		.driver = d->name,
 		.modules = &d->spec.modules,
+		.firmware = &d->spec.firmware,
 		.key = key,
 		/* Without its device a driver is found by its alias when the device comes. */
 		.is_listed = d->spec.devices.n == 0 || pd->devices > 0,
@@ -374,6 +375,9 @@ void act(struct agent *a, const struct seen *s, const struct plan *p)
 		} else if (x->verb == PLAN_BUILD) {
 			if (!a->build)
 				start_build(a, s, x);
+		} else if (x->verb == PLAN_KEEP || x->verb == PLAN_LET_GO) {
+			if (!a->work)
+				act_keep(a, s, x);
 		} else if (!a->work) {
 			start_step(a, s, x);
 		}

@@ -114,6 +114,7 @@ int cli_load(struct cli *c, int argc, char **argv)
 		.kernel = running,
 		.driver = driver->name,
 		.modules = &driver->spec.modules,
+		.firmware = &driver->spec.firmware,
 		.key = rec->key };
 	look_back(&s, &c->env, driver, &stage);
 	r = stage_replace(&stage, &e);

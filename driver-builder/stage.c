@@ -5,6 +5,7 @@
 #include "boot.h"
 #include "elf.h"
 #include "file.h"
+#include "firmware.h"
 #include "stage_inside.h"
 #include "verify.h"
 
@@ -175,6 +176,13 @@ int stage_parameters(struct arena *a, const struct list *modules, const char **r
 	return 0;
 }
 
+int stage_firmware(const struct stage *s, struct err *e)
+{
+	return s->firmware
+		       ? firmware_check(s->env->root, s->kernel->release, s->firmware, e)
+		       : 0;
+}
+
 int stage_load(const struct stage *s, struct err *e)
 {
 	struct proved p CLEANUP(proved_done);
@@ -183,6 +191,8 @@ int stage_load(const struct stage *s, struct err *e)
 	int r;
 
 	r = proved_init(s, &p, e);
+	if (r == 0)
+		r = stage_firmware(s, e);
 	if (r == 0)
 		r = load_list_make(s, &p, &l, e);
 	return r == 0 ? modules_load(p.a, &env, l.files, l.n, e) : r;

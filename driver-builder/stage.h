@@ -13,6 +13,8 @@ struct stage {
 	const struct kernel *kernel;
 	const char *driver;
 	const struct list *modules; /* struct api_module, in loading order */
+	const struct list
+		*firmware; /* const char *: files that a load needs; may be NULL */
 	const char *key; /* artifact; NULL where none is needed */
 	bool is_listed; /* install: the host's boot shall load them, not only find them */
 	/* Replacement: the artifact that is loaded, its parameters (stage_parameters()), and the

@@ -15,6 +15,8 @@ struct proved {
 
 /* Makes the arena and proves s->key, when there is one; proved_done() in every case. */
 int proved_init(const struct stage *s, struct proved *p, struct err *e) _must_check_;
+/* The firmware that the spec names: REASON_FIRMWARE_MISSING. */
+int stage_firmware(const struct stage *s, struct err *e) _must_check_;
 void proved_done(struct proved *p);
 
 struct load_list {

@@ -166,6 +166,8 @@ int stage_replace(const struct stage *s, struct err *e)
 
 	r = proved_init(s, &p, e);
 	if (r == 0)
+		r = stage_firmware(s, e);
+	if (r == 0)
 		r = load_list_make(s, &p, &l, e);
 	if (r < 0)
 		return r;
