@@ -15,6 +15,7 @@ struct reconcile {
 	struct loop *loop;
 	struct metrics *metrics;
 	char *own_node, *node_selector;
+	const char *builders;
 	bool once, is_leading;
 
 	struct fleet *fleet;
@@ -28,6 +29,7 @@ struct reconcile {
 	/* the newest plan */
 	struct arena *arena;
 	struct map *wants; /* name -> struct plan_node in the arena */
+	struct map *gangs; /* keys of gangs to list */
 	struct map *bodies; /* key of a status or finalizer -> struct json */
 	struct loop_source *timer;
 	uint64_t timer_us, planned_us, plan_cost_us;
@@ -38,6 +40,9 @@ int act_node(struct reconcile *rc, struct op *op, struct err *e) _must_check_;
 
 /* Writes the body prepared for @op->key: "driver/a", "class/a", "finalizer/a". */
 int act_object(struct reconcile *rc, struct op *op, struct err *e) _must_check_;
+
+/* Lists the gang @op->name. */
+int act_gang(struct reconcile *rc, struct op *op, struct err *e) _must_check_;
 
 /* Something changed: plan soon. */
 void reconcile_kick(void *rc);

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "builds.h"
 #include "kube.h"
 
 enum { GOOD_MAX = 512 << 10 }; /* of a spec in a status; an object may have 1.5 MB */
@@ -84,6 +85,7 @@ static int add_upgrade(struct json *spec, const struct view_upgrade *up)
 	if (json_set_str(j, "state", api_upgrade_state_names[up->state]) < 0 ||
 		json_set_int(j, "since", up->since) < 0 ||
 		json_set_str(j, "target", up->target) < 0 ||
+		(up->group && json_set_str(j, "group", up->group) < 0) ||
 		(up->boot && json_set_str(j, "bootID", up->boot) < 0) ||
 		(*up->reason && json_set_str(j, "reason", up->reason) < 0) ||
 		(*up->message && json_set_str(j, "message", up->message) < 0)) {
@@ -144,6 +146,8 @@ static int fill_spec(const struct fleet *f, const struct view *v,
 		r = json_set(spec, "classes", TAKE(classes));
 	if (r >= 0)
 		r = add_upgrade(spec, &p->upgrade);
+	if (r >= 0 && p->builds.n > 0)
+		r = json_set(spec, "builds", builds_json(&p->builds));
 	return r;
 }
 

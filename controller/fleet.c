@@ -28,8 +28,9 @@ int fleet_new(const char *own_node, struct fleet **ret)
 	f->nodes = map_new(node_free);
 	f->drivers = map_new(fleet_driver_free);
 	f->classes = map_new(fleet_class_free);
+	f->gangs = map_new(fleet_gang_free);
 	f->is_dirty = true;
-	if (!f->in || !f->nodes || !f->drivers || !f->classes)
+	if (!f->in || !f->nodes || !f->drivers || !f->classes || !f->gangs)
 		return -ENOMEM;
 	if (own_node) {
 		f->own_node = strdup(own_node);
@@ -45,6 +46,7 @@ static void view_done(struct view *v)
 	free(v->drivers);
 	free(v->classes);
 	free(v->nodes);
+	free(v->gangs);
 	*v = (struct view){ 0 };
 }
 
@@ -55,6 +57,7 @@ void fleet_free(struct fleet *f)
 	map_free(f->nodes);
 	map_free(f->drivers);
 	map_free(f->classes);
+	map_free(f->gangs);
 	view_done(&f->view);
 	arena_free(f->filter_arena);
 	intern_free(f->in);
@@ -252,16 +255,23 @@ static void *values(const struct map *m, size_t *ret_n)
 	return out;
 }
 
+void fleet_share(struct fleet *f, const char *builders)
+{
+	f->builders = str_empty(builders) ? NULL : builders;
+	f->is_dirty = true;
+}
+
 const struct view *fleet_view(struct fleet *f)
 {
-	struct view v = { .own_node = f->own_node };
+	struct view v = { .own_node = f->own_node, .builders = f->builders };
 
 	if (!f->is_dirty)
 		return &f->view;
 	v.drivers = values(f->drivers, &v.n_drivers);
 	v.classes = values(f->classes, &v.n_classes);
 	v.nodes = values(f->nodes, &v.n_nodes);
-	if (!v.drivers || !v.classes || !v.nodes) {
+	v.gangs = values(f->gangs, &v.n_gangs);
+	if (!v.drivers || !v.classes || !v.nodes || !v.gangs) {
 		view_done(&v);
 		return NULL;
 	}

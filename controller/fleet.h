@@ -13,6 +13,8 @@ enum fleet_kind { FLEET_DRIVERS, FLEET_CLASSES, FLEET_NODES, FLEET_ACCS, FLEET_K
 struct fleet;
 
 int fleet_new(const char *own_node, struct fleet **ret) _must_check_;
+/* The fleet shares what nodes of these names build (patterns; borrowed). NULL: it does not. */
+void fleet_share(struct fleet *f, const char *builders);
 void fleet_free(struct fleet *f);
 DEFINE_CLEANUP(struct fleet, fleet_free)
 
@@ -56,3 +58,5 @@ int fleet_set_intent(struct fleet *f, struct view_node *n, const struct view_upg
 /* Gives the node its pods (owned from now on, replacing others); what is known of evictions that
  * were refused is carried over. NULL: none. */
 void fleet_set_pods(struct view_node *n, struct view_pods *pods);
+/* Takes *@g over (NULL from then on) in place of what was known of the gang; drops what is old. -ENOMEM. */
+int fleet_set_gang(struct fleet *f, struct view_gang **g) _must_check_;

@@ -39,6 +39,7 @@ struct class_ {
 struct fleet {
 	struct intern *in;
 	struct map *nodes, *drivers, *classes;
+	struct map *gangs; /* key -> struct view_gang */
 	unsigned lists[FLEET_KINDS_];
 	bool is_synced[FLEET_KINDS_];
 	struct project_filter filter; /* in use by the records */
@@ -46,6 +47,7 @@ struct fleet {
 	bool is_dirty; /* the arrays of the view */
 	struct view view;
 	char *own_node;
+	const char *builders;
 };
 
 /* fleet_objects.c: as fleet_put(), and what the maps free with. */
@@ -55,6 +57,8 @@ int fleet_put_class(struct fleet *f, const char *name, const struct json *obj)
 	_must_check_;
 void fleet_driver_free(void *driver);
 void fleet_class_free(void *class_);
+/* fleet_intent.c */
+void fleet_gang_free(void *gang);
 
 /* Of two resourceVersions, when both are numbers. */
 static inline bool fleet_is_older(uint64_t version, uint64_t than)

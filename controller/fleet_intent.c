@@ -10,6 +10,7 @@ static void intent_done(struct fleet *f, struct view_intent *it)
 	intern_put(f->in, it->upgrade.reason);
 	intern_put(f->in, it->upgrade.message);
 	intern_put(f->in, it->upgrade.boot);
+	intern_put(f->in, it->upgrade.group);
 	for (size_t i = 0; i < it->assigns.n; i++)
 		intern_put(f->in, assigns[i].name);
 	free(assigns);
@@ -38,6 +39,11 @@ static int intent_init(struct fleet *f, struct view_intent *it,
 		.reason = intern_get(f->in, up->reason),
 		.message = intern_get(f->in, up->message),
 	};
+	if (up->group) {
+		it->upgrade.group = intern_get(f->in, up->group);
+		if (!it->upgrade.group)
+			return -ENOMEM;
+	}
 	if (up->boot) {
 		it->upgrade.boot = intern_get(f->in, up->boot);
 		if (!it->upgrade.boot)
@@ -63,6 +69,37 @@ int fleet_set_intent(struct fleet *f, struct view_node *v, const struct view_upg
 	v->intent = up ? &n->intent : NULL;
 	return 0;
 }
+
+/* ---- gangs ---- */
+
+enum { GANG_KEPT_S = 120 };
+
+void fleet_gang_free(void *gang)
+{
+	struct view_gang *g = gang;
+
+	if (g)
+		arena_free(g->arena);
+}
+
+int fleet_set_gang(struct fleet *f, struct view_gang **g)
+{
+	int64_t now = (*g)->listed_at;
+	const char *key;
+	size_t it = 0;
+	void *value;
+	int r;
+
+	f->is_dirty = true;
+	while (map_next(f->gangs, &it, &key, &value))
+		if (((struct view_gang *)value)->listed_at + GANG_KEPT_S < now)
+			(void)map_del(f->gangs, key);
+	r = map_set(f->gangs, (*g)->key, *g);
+	*g = NULL; /* the map frees what it cannot take */
+	return r;
+}
+
+/* ---- pods ---- */
 
 static void carry_over(struct view_pods *to, const struct view_pods *from)
 {

@@ -15,6 +15,15 @@ void op_drop_pods(struct op *op)
 		arena_free(p->arena);
 }
 
+void op_drop_gang(struct op *op)
+{
+	struct view_gang *g = op->gang;
+
+	op->gang = NULL;
+	if (g)
+		arena_free(g->arena);
+}
+
 void op_free(void *value)
 {
 	struct op *op = value;
@@ -23,6 +32,7 @@ void op_free(void *value)
 		return;
 	http_cancel(op->req);
 	op_drop_pods(op);
+	op_drop_gang(op);
 	free(op->key);
 	free(op);
 }

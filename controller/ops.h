@@ -27,6 +27,7 @@ struct op {
 	/* evictions and lists of pods */
 	struct view_pods *pods; /* being collected */
 	char uid[64]; /* of the pod that is being evicted */
+	struct view_gang *gang; /* being collected */
 	/* statuses: what was written and what came of it */
 	uint64_t written_hash, stored_hash, written_us;
 	unsigned
@@ -39,6 +40,7 @@ struct op *op_get(
 /* Cancels what runs; for map_new(). */
 void op_free(void *op);
 void op_drop_pods(struct op *op);
+void op_drop_gang(struct op *op);
 
 /* Starts a request; @done, then @op->after come from the loop. */
 int op_start(struct op *op, struct kube *k, const char *method, const char *path,

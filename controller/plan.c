@@ -3,6 +3,8 @@
 #include "plan.h"
 
 #include "assign.h"
+#include "builds.h"
+#include "claim.h"
 #include "jhash.h"
 #include "summary.h"
 #include "wave.h"
@@ -58,6 +60,8 @@ static uint64_t hash_upgrade(const struct view_upgrade *up)
 	jhash_member(&h, "state", jhash_str(api_upgrade_state_names[up->state]));
 	jhash_member(&h, "since", jhash_int(up->since));
 	jhash_member(&h, "target", jhash_str(up->target));
+	if (up->group)
+		jhash_member(&h, "group", jhash_str(up->group));
 	if (up->boot)
 		jhash_member(&h, "bootID", jhash_str(up->boot));
 	if (*up->reason)
@@ -154,8 +158,8 @@ static bool is_frozen(const struct view *v, const struct list *assigns)
 	return false;
 }
 
-static int decide(
-	struct arena *a, const struct view *v, struct wave_node *n, struct plan_node *ret)
+static int decide(struct arena *a, const struct view *v, struct wave_node *n,
+	const struct list *builds, struct plan_node *ret)
 {
 	const struct list none = { 0 };
 	const struct list *before = n->record_before ? &n->node->allocatable
@@ -168,6 +172,7 @@ static int decide(
 	*ret = (struct plan_node){
 		.node = n->node,
 		.assigns = n->assigns,
+		.builds = *builds,
 		.upgrade = n->upgrade,
 		.selectors = print_selectors(a, &n->assigns),
 		.before = print_counts(a, before),
@@ -175,6 +180,7 @@ static int decide(
 	if (!ret->selectors || !ret->before)
 		return -ENOMEM;
 	ret->hash = plan_hash(v, &n->assigns, &n->upgrade, ret->selectors, ret->before);
+	ret->hash = builds_hash_with(ret->hash, builds_hash(builds));
 	ret->write = !n->node->has_acc || n->node->intent ||
 		     (ret->hash != n->node->spec_hash &&
 			     !(ret->hash == n->node->written_hash &&
@@ -201,6 +207,11 @@ static bool keep(struct arena *a, struct plan_node *p)
 	p->upgrade.target = arena_strdup(a, p->upgrade.target);
 	p->upgrade.reason = arena_strdup(a, p->upgrade.reason);
 	p->upgrade.message = arena_strdup(a, p->upgrade.message);
+	if (p->upgrade.group) {
+		p->upgrade.group = arena_strdup(a, p->upgrade.group);
+		if (!p->upgrade.group)
+			return false;
+	}
 	if (p->upgrade.boot) {
 		p->upgrade.boot = arena_strdup(a, p->upgrade.boot);
 		if (!p->upgrade.boot)
@@ -216,7 +227,7 @@ static bool keep(struct arena *a, struct plan_node *p)
 			return false;
 	}
 	p->assigns.items = copy;
-	return true;
+	return builds_keep(a, &p->builds) == 0;
 }
 
 /* ---- all ---- */
@@ -236,8 +247,24 @@ static int assign_all(
 	return 0;
 }
 
-static int decide_all(
-	struct arena *a, const struct view *v, struct plan *p, struct wave_node *nodes)
+/* Who builds what: the lists of all nodes. */
+static int claim_all(struct arena *a, const struct view *v, const struct wave_node *nodes,
+	int64_t now, struct list **ret, int64_t *wake_at)
+{
+	struct list *builds = arena_array(a, v->n_nodes + 1, sizeof(*builds));
+	struct list *assigns = arena_array(
+		a, v->builders ? v->n_nodes + 1 : 1, sizeof(*assigns));
+
+	if (!builds || !assigns)
+		return -ENOMEM;
+	for (size_t i = 0; v->builders && i < v->n_nodes; i++)
+		assigns[i] = nodes[i].assigns;
+	*ret = builds;
+	return claim_make(a, v, assigns, now, builds, wake_at);
+}
+
+static int decide_all(struct arena *a, const struct view *v, struct plan *p,
+	struct wave_node *nodes, const struct list *builds)
 {
 	for (size_t i = 0; i < v->n_nodes; i++) {
 		const struct view_node *n = v->nodes[i];
@@ -248,7 +275,7 @@ static int decide_all(
 		if (!n->has_node || (n->is_deleting && !n->has_acc))
 			continue;
 		summary_add(p, n, &nodes[i].assigns, &nodes[i].upgrade);
-		r = decide(a, v, &nodes[i], out);
+		r = decide(a, v, &nodes[i], &builds[i], out);
 		if (r < 0)
 			return r;
 		if (!out->write && out->cordon == PLAN_CORDON_KEEP && !out->need_pods &&
@@ -283,6 +310,7 @@ int plan_make(struct arena *a, const struct view *v, int64_t now, struct plan *r
 {
 	struct plan p = { 0 };
 	struct wave w = { .a = a, .v = v, .now = now };
+	struct list *builds = NULL;
 	int r = allocate(a, v, &p, &w.nodes);
 
 	if (r < 0)
@@ -292,8 +320,11 @@ int plan_make(struct arena *a, const struct view *v, int64_t now, struct plan *r
 	if (r >= 0)
 		r = wave_run(&w);
 	p.wake_at = w.wake_at;
+	p.gangs = w.gangs;
 	if (r >= 0)
-		r = decide_all(a, v, &p, w.nodes);
+		r = claim_all(a, v, w.nodes, now, &builds, &p.wake_at);
+	if (r >= 0)
+		r = decide_all(a, v, &p, w.nodes, builds);
 	if (r >= 0)
 		r = summary_finish(a, v, &p, now);
 	if (r < 0)

@@ -16,8 +16,9 @@ enum plan_cordon { PLAN_CORDON_KEEP, PLAN_CORDON_ON, PLAN_CORDON_OFF };
 struct plan_node {
 	struct view_node *node;
 	const char *name;
-	bool write; /* AcceleratorNode is to be written: all of the following five */
+	bool write; /* AcceleratorNode is to be written: all of the following six */
 	struct list assigns; /* struct view_assign */
+	struct list builds; /* struct view_build */
 	struct view_upgrade upgrade;
 	const char *selectors, *before; /* the annotations */
 	uint64_t hash;
@@ -61,6 +62,7 @@ struct plan_driver {
 	const char *stop_reason;
 	const char *first_failed, *first_failed_reason; /* a node, for the message */
 	const char *conflict_with;
+	const char *large_gang; /* spans more nodes than maxUnavailable allows */
 	/* out */
 	struct list conditions; /* struct api_condition */
 	bool add_finalizer, drop_finalizer;
@@ -81,6 +83,7 @@ struct plan {
 	struct plan_class *classes; /* as in the view */
 	size_t n_classes;
 	int64_t wake_at; /* seconds: plan again at this time even if nothing changes; INT64_MAX: no need */
+	struct list gangs; /* const char *: keys whose pods are to be listed */
 	size_t n_upgrading, n_offline;
 };
 

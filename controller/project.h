@@ -32,5 +32,10 @@ uint64_t project_version(const struct json *obj);
 int project_pods(struct arena *a, const struct json *list, const struct list *resources,
 	struct view_pod **ret, size_t *ret_n) _must_check_;
 
+/* An empty record of the gang @key in an arena of its own of @size bytes; NULL when memory is short. */
+struct view_gang *project_gang_new(const char *key, size_t size);
+/* Adds the nodes of those pods of a PodList that are in the gang and have not ended. -ENOMEM. */
+int project_gang(struct view_gang *g, const struct json *list) _must_check_;
+
 /* Decimal digits with an optional sign, nothing else. -EINVAL. */
 int project_int(const char *s, size_t len, int64_t *ret);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The projection of an AcceleratorNode. */
+#include "builds.h"
 #include "jhash.h"
 #include "project_inside.h"
 
@@ -25,6 +26,7 @@ static void put_upgrade(struct intern *in, struct view_upgrade *up)
 		intern_put(in, up->reason);
 		intern_put(in, up->message);
 		intern_put(in, up->boot);
+		intern_put(in, up->group);
 	}
 	*up = (struct view_upgrade){ .target = "", .reason = "", .message = "" };
 }
@@ -46,8 +48,10 @@ void project_clear_acc(struct intern *in, struct view_node *n)
 		intern_put(in, k->driver);
 		intern_put(in, k->reason);
 		intern_put(in, k->artifact);
+		intern_put(in, k->digest);
 	}
 	project_done(&n->kernels);
+	builds_clear(in, n);
 	for (size_t i = 0; i < n->hardware.n; i++)
 		intern_put(in, *VIEW_AT(const char *, n->hardware, i));
 	project_done(&n->hardware);
@@ -171,6 +175,11 @@ static int read_upgrade(struct intern *in, const struct json *j, struct view_nod
 	up->target = intern_get(in, json_get_str(j, "target"));
 	up->reason = intern_get(in, json_get_str(j, "reason"));
 	up->message = intern_get(in, json_get_str(j, "message"));
+	if (json_get_str(j, "group")) {
+		up->group = intern_get(in, json_get_str(j, "group"));
+		if (!up->group)
+			return -ENOMEM;
+	}
 	if (json_get_str(j, "bootID")) {
 		up->boot = intern_get(in, json_get_str(j, "bootID"));
 		if (!up->boot)
@@ -233,6 +242,12 @@ static int read_kernel_driver(struct intern *in, const struct json *kernel,
 	k->next = json_get_bool(kernel, "next", false);
 	k->state = (uint8_t)name_index(kernel_state_names, API_KERNEL_STATES_,
 		project_text(d, "state"), API_KERNEL_PENDING);
+	k->generation = json_get_int(d, "generation", 0);
+	if (*project_text(d, "digest")) {
+		k->digest = intern_get(in, project_text(d, "digest"));
+		if (!k->digest)
+			return -ENOMEM;
+	}
 	k->build_seconds = seconds < 0 ? 0 : (uint32_t)MIN(seconds, (int64_t)UINT32_MAX);
 	return k->release && k->driver && k->reason && k->artifact ? 0 : -ENOMEM;
 }
@@ -327,7 +342,8 @@ uint64_t project_hash(const struct json *acc)
 		if (!str_empty(s))
 			jhash_member(&h, annotations[i], jhash_str(s));
 	}
-	return jhash_end(h);
+	return builds_hash_with(
+		jhash_end(h), builds_hash_json(json_get(spec, "builds")));
 }
 
 static int read_acc(struct intern *in, const struct json *obj, struct view_node *n)
@@ -344,6 +360,8 @@ static int read_acc(struct intern *in, const struct json *obj, struct view_node 
 		r = read_upgrade(in, json_get(spec, "upgrade"), n);
 	if (r >= 0)
 		r = read_boot(in, status, n);
+	if (r >= 0)
+		r = builds_read(in, json_get(spec, "builds"), n);
 	if (r >= 0)
 		r = read_states(in, json_get(status, "drivers"), n);
 	if (r >= 0)

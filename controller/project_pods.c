@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Projection of a node's pods, listed when its upgrade needs them. */
 #include "arena.h"
+#include "gang.h"
 #include "project.h"
 
 static const char *copy(struct arena *a, const char *s)
@@ -63,12 +64,18 @@ static bool has_empty_dir(const struct json *volumes)
 	return false;
 }
 
+static bool has_ended(const struct json *pod)
+{
+	const char *phase = view_str(json_str(json_path(pod, "status.phase")));
+
+	return streq(phase, "Succeeded") || streq(phase, "Failed");
+}
+
 static int read_pod(struct arena *a, const struct json *pod, const struct list *resources,
 	struct view_pod *ret)
 {
 	const struct json *meta = json_get(pod, "metadata"),
 			  *spec = json_get(pod, "spec");
-	const char *phase = view_str(json_str(json_path(pod, "status.phase")));
 	const char *owner = owner_kind(json_get(meta, "ownerReferences"));
 
 	*ret = (struct view_pod){
@@ -82,10 +89,11 @@ static int read_pod(struct arena *a, const struct json *pod, const struct list *
 		.has_controller = owner != NULL,
 		.is_daemon = owner && streq(owner, "DaemonSet"),
 		.has_empty_dir = has_empty_dir(json_get(spec, "volumes")),
-		.is_finished = streq(phase, "Succeeded") || streq(phase, "Failed"),
+		.is_finished = has_ended(pod),
 		.is_deleting = json_get_str(meta, "deletionTimestamp") != NULL,
 	};
-	if (!ret->namespace_ || !ret->name || !ret->uid)
+	if (!ret->namespace_ || !ret->name || !ret->uid ||
+		gang_of(a, pod, &ret->gang) < 0)
 		return -ENOMEM;
 	return read_labels(a, json_get(meta, "labels"), &ret->labels);
 }
@@ -106,5 +114,54 @@ int project_pods(struct arena *a, const struct json *list, const struct list *re
 	}
 	*ret = pods;
 	*ret_n = json_len(items);
+	return 0;
+}
+
+struct view_gang *project_gang_new(const char *key, size_t size)
+{
+	struct arena *a = arena_new(size);
+	struct view_gang *g = a ? arena_alloc(a, sizeof(*g)) : NULL;
+
+	if (g)
+		*g = (struct view_gang){ .arena = a, .key = arena_strdup(a, key) };
+	if (g && g->key)
+		return g;
+	arena_free(a);
+	return NULL;
+}
+
+static bool has_name(const struct list *names, const char *name)
+{
+	for (size_t i = 0; i < names->n; i++)
+		if (streq(*VIEW_AT(const char *, *names, i), name))
+			return true;
+	return false;
+}
+
+int project_gang(struct view_gang *g, const struct json *list)
+{
+	const struct json *items = json_get(list, "items");
+	const char **all = arena_array(
+		g->arena, g->nodes.n + json_len(items) + 1, sizeof(*all));
+
+	if (!all)
+		return -ENOMEM;
+	if (g->nodes.n > 0)
+		memcpy(all, g->nodes.items, g->nodes.n * sizeof(*all));
+	g->nodes.items = all;
+	for (size_t i = 0; i < json_len(items); i++) {
+		const struct json *pod = json_at(items, i);
+		const char *node = json_str(json_path(pod, "spec.nodeName")), *key;
+
+		if (gang_of(g->arena, pod, &key) < 0)
+			return -ENOMEM;
+		if (!key || !streq(key, g->key) || str_empty(node) || has_ended(pod) ||
+			has_name(&g->nodes, node))
+			continue;
+		all[g->nodes.n] = arena_strdup(g->arena, node);
+		if (!all[g->nodes.n])
+			return -ENOMEM;
+		g->nodes.n++;
+	}
 	return 0;
 }

@@ -17,6 +17,7 @@ enum {
 	IN_FLIGHT_MAX = 32,
 	ARENA_MAX = 1 << 30, /* a plan for 100,000 nodes that all need a write */
 	KEY_MAX = 320,
+	GANG_KEY_MAX = 1024,
 	COST_SHARE = 20, /* planning takes at most one twentieth of the time */
 };
 static const uint64_t SOON_US = 50 * USEC_PER_MSEC;
@@ -64,9 +65,14 @@ static void after(struct op *op)
 	reconcile_kick(rc);
 }
 
+static bool is_gang(const char *key)
+{
+	return str_starts(key, "gang/");
+}
+
 static bool is_object(const char *key)
 {
-	return !str_starts(key, "node/");
+	return !str_starts(key, "node/") && !is_gang(key);
 }
 
 /* Called by the queue: a failure is reported a call late, because requests end later than calls. */
@@ -92,7 +98,9 @@ static int64_t work(struct reconcile *rc, const char *key, bool is_urgent)
 		return r;
 	if (is_object(key) && op->written_us && now < op->written_us + STATUS_EVERY_US)
 		return (int64_t)(op->written_us + STATUS_EVERY_US - now);
-	r = is_object(key) ? act_object(rc, op, &e) : act_node(rc, op, &e);
+	r = is_object(key) ? act_object(rc, op, &e)
+	    : is_gang(key) ? act_gang(rc, op, &e)
+			   : act_node(rc, op, &e);
 	if (r < 0) {
 		log_error(&e, "request not made", "key", key, NULL);
 		op->is_backing_off = true;
@@ -149,6 +157,30 @@ static int want_nodes(struct reconcile *rc, struct plan *p)
 			wave_is_active(p->nodes[i].upgrade.state) ||
 				wave_is_active(p->nodes[i].node->upgrade.state) ||
 				p->nodes[i].cordon != PLAN_CORDON_KEEP);
+	}
+	return r;
+}
+
+/* A wave waits for these. */
+static int want_gangs(struct reconcile *rc, const struct plan *p)
+{
+	struct map *wants = map_new(NULL);
+	int r = wants ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < p->gangs.n && r >= 0; i++)
+		r = map_set(wants, *VIEW_AT(const char *, p->gangs, i), wants);
+	if (r < 0) {
+		map_free(wants);
+		return r;
+	}
+	map_free(rc->gangs);
+	rc->gangs = wants;
+	for (size_t i = 0; i < p->gangs.n && r >= 0; i++) {
+		char key[GANG_KEY_MAX];
+
+		if (snprintf(key, sizeof(key), "gang/%s",
+			    *VIEW_AT(const char *, p->gangs, i)) < (int)sizeof(key))
+			r = enqueue(rc, key, true);
 	}
 	return r;
 }
@@ -301,7 +333,9 @@ static int make_plan(struct reconcile *rc, struct err *e)
 		return err_errno(e, r, "plan");
 	arena_free(rc->arena);
 	rc->arena = TAKE(a);
-	r = want_objects(rc, &p);
+	r = want_gangs(rc, &p);
+	if (r >= 0)
+		r = want_objects(rc, &p);
 	if (r < 0)
 		return err_errno(e, r, "plan");
 	rc->plan_cost_us = spent_us(&begun);
@@ -310,7 +344,8 @@ static int make_plan(struct reconcile *rc, struct err *e)
 		plan_at(rc,
 			loop_now(rc->loop) + (uint64_t)MAX(p.wake_at - now, (int64_t)1) *
 						     USEC_PER_SEC);
-	if (rc->once && p.n_nodes == 0 && map_len(rc->bodies) == 0 && rc->in_flight == 0)
+	if (rc->once && p.n_nodes == 0 && p.gangs.n == 0 && map_len(rc->bodies) == 0 &&
+		rc->in_flight == 0)
 		loop_exit(rc->loop, 0);
 	return 0;
 }
@@ -350,6 +385,7 @@ int reconcile_new(struct kube *k, struct metrics *m, const struct reconcile_opti
 	rc->loop = kube_loop(k);
 	rc->metrics = m;
 	rc->once = o->once;
+	rc->builders = o->builders;
 	rc->timer_us = UINT64_MAX;
 	rc->own_node = copy_or_null(o->own_node);
 	rc->node_selector = copy_or_null(o->node_selector);
@@ -382,9 +418,13 @@ void reconcile_start(struct reconcile *rc)
 		return;
 	rc->ops = map_new(op_free);
 	rc->wants = map_new(NULL);
+	rc->gangs = map_new(NULL);
 	rc->bodies = map_new(free_json);
-	r = rc->ops && rc->wants && rc->bodies ? fleet_new(rc->own_node, &rc->fleet)
-					       : -ENOMEM;
+	r = rc->ops && rc->wants && rc->gangs && rc->bodies
+		    ? fleet_new(rc->own_node, &rc->fleet)
+		    : -ENOMEM;
+	if (r >= 0)
+		fleet_share(rc->fleet, rc->builders);
 	if (r >= 0)
 		r = feed_new(rc->kube, rc->fleet, rc->node_selector, reconcile_kick, rc,
 			&rc->feed, &e);
@@ -411,10 +451,11 @@ void reconcile_stop(struct reconcile *rc)
 	rc->in_flight = 0;
 	feed_free(rc->feed);
 	map_free(rc->wants);
+	map_free(rc->gangs);
 	map_free(rc->bodies);
 	fleet_free(rc->fleet);
 	arena_free(rc->arena);
-	rc->ops = rc->wants = rc->bodies = NULL;
+	rc->ops = rc->wants = rc->gangs = rc->bodies = NULL;
 	rc->feed = NULL;
 	rc->fleet = NULL;
 	rc->arena = NULL;

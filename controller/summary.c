@@ -244,6 +244,12 @@ static void say_degraded(struct saying *s, struct plan_driver *d)
 		say(s, "Degraded", true, *k->reason ? k->reason : "BuildFailed",
 			view_str(arena_fmt(s->a, "no module for kernel %s: %s",
 				k->release, k->reason)));
+	else if (d->large_gang)
+		say(s, "Degraded", true, WAVE_GANG_LARGE,
+			view_str(arena_fmt(s->a,
+				"gang '%s' spans more nodes than maxUnavailable allows: its "
+				"jobs are waited for, then the nodes go one by one",
+				d->large_gang)));
 	else
 		say(s, "Degraded", false, "AsExpected", "");
 }

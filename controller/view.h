@@ -64,11 +64,14 @@ struct view_upgrade {
 	int64_t since;
 	const char *target, *reason, *message; /* never NULL */
 	const char *boot; /* of REBOOT: the boot to end; NULL: none */
+	/* "<first>/<count>": begun together because gangs span these nodes; NULL: alone */
+	const char *group;
 };
 
 struct view_pod {
 	const char *namespace_, *name, *uid;
 	struct list labels; /* struct kv */
+	const char *gang; /* key of gang.h; NULL: none */
 	bool uses_devices; /* requests one of our resources */
 	bool is_mirror, is_daemon, has_controller, has_empty_dir;
 	bool is_finished; /* Succeeded or Failed */
@@ -86,6 +89,14 @@ struct view_pods {
 	int64_t listed_at; /* seconds */
 	int64_t for_since; /* the record that it was listed for */
 	int for_state;
+};
+
+/* Where a gang has pods, listed when a wave came to one of its nodes. */
+struct view_gang {
+	struct arena *arena; /* what this lives in */
+	const char *key;
+	struct list nodes; /* const char *, no name twice */
+	int64_t listed_at; /* seconds */
 };
 
 struct view_intent {
@@ -171,6 +182,8 @@ struct view {
 	size_t n_classes;
 	struct view_node **nodes; /* in any order */
 	size_t n_nodes;
+	struct view_gang **gangs; /* in any order, few */
+	size_t n_gangs;
 	const char *builders; /* patterns of names of nodes that build for others; NULL: nothing is shared */
 	const char *own_node; /* that this process runs on, may be NULL */
 };

@@ -4,8 +4,7 @@
 
 enum {
 	CORDON_LIMIT_S = 600,
-	SETTLE_LIMIT_S =
-		600, /* how long a node waits for its other drivers' builds, to drain once */
+	GROUP_LIMIT_S = 120, /* for all nodes of a group to be cordoned */
 };
 
 /* ---- the record ---- */
@@ -16,6 +15,8 @@ void step_enter(struct step *s, int state, const char *reason, const char *messa
 	s->up->since = s->w->now;
 	s->up->reason = reason;
 	s->up->message = message;
+	if (state == API_UPGRADE_REQUIRED)
+		s->up->group = NULL;
 	s->up->boot = state == API_UPGRADE_REBOOT ? s->v->boot_id : NULL;
 }
 
@@ -157,8 +158,9 @@ static int at_required(struct step *s)
 		step_show(s, view_str(s->held), "");
 	} else if (!s->v->is_ready) {
 		step_show(s, reason_name(REASON_NODE_OFFLINE), "");
-	} else if (s->is_unsettled && !step_is_late(s, SETTLE_LIMIT_S)) {
+	} else if (s->is_unsettled && !step_is_late(s, WAVE_SETTLE_LIMIT_S)) {
 		step_show(s, WAVE_BUILD, "");
+		s->n->is_soon = true;
 	} else if (!s->v->is_cordoned) {
 		step_show(s, WAVE_BUDGET, "");
 		s->n->is_candidate = true;
@@ -168,8 +170,20 @@ static int at_required(struct step *s)
 
 static int at_cordon(struct step *s)
 {
+	enum wave_peers peers = wave_peers_cordoned(s->w, s->n);
+
+	if (peers ==
+		WAVE_PEERS_LOST) { /* nothing was evicted yet: begin anew, together */
+		step_enter(s, API_UPGRADE_UNCORDON, "", "");
+		return 0;
+	}
 	if (s->v->is_unschedulable) { /* an admin's own cordon serves as well */
-		step_enter(s, API_UPGRADE_WAIT_FOR_JOBS, "", "");
+		if (peers == WAVE_PEERS_READY)
+			step_enter(s, API_UPGRADE_WAIT_FOR_JOBS, "", "");
+		else if (step_is_late(s, GROUP_LIMIT_S))
+			step_enter(s, API_UPGRADE_UNCORDON, "", "");
+		else
+			step_show(s, WAVE_GANG, "");
 		return 0;
 	}
 	s->n->cordon = PLAN_CORDON_ON;
@@ -278,11 +292,14 @@ static int take_step(struct wave *w, struct wave_node *n)
 
 int wave_run(struct wave *w)
 {
+	int r;
+
 	w->wake_at = INT64_MAX;
-	wave_count(w);
+	r = wave_count(w);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < w->v->n_nodes; i++) {
 		struct wave_node *n = &w->nodes[i];
-		int r;
 
 		n->upgrade = *wave_effective(n->node);
 		if (!n->node->has_node || !n->node->has_acc || n->node->intent)

@@ -18,6 +18,7 @@ struct wave_node {
 	struct list evict; /* struct view_pod * */
 	bool record_before; /* the upgrade begins: keep what is allocatable now */
 	bool is_candidate; /* may start if the budget allows */
+	bool is_soon; /* will be one: waits for a build */
 };
 
 struct wave {
@@ -26,6 +27,10 @@ struct wave {
 	struct plan_driver *drivers; /* as in the view */
 	struct wave_node *nodes; /* as in the view */
 	int64_t now, wake_at;
+	struct list gangs; /* const char *: to be listed */
+	struct wave_node **grouped; /* those whose record names a group */
+	size_t n_grouped;
+	struct wave_node **sorted; /* all, by name; NULL: not made yet */
 };
 
 /* The names that upgrade.reason can have besides those of enum reason. */
@@ -34,6 +39,8 @@ struct wave {
 #define WAVE_SKIPPED "Skipped"
 #define WAVE_BUDGET "WaitingForBudget"
 #define WAVE_BUILD "WaitingForBuild"
+#define WAVE_GANG "WaitingForGang"
+#define WAVE_GANG_LARGE "GangTooLarge"
 #define WAVE_REBOOTING "Rebooting"
 #define WAVE_BLOCKED_POD "PodNotEvictable"
 
@@ -62,6 +69,8 @@ struct wave_verdict {
 int wave_judge_pods(struct arena *a, const struct wave_policies *ps, int state,
 	const struct view_pods *pods, int64_t now, struct wave_verdict *ret,
 	struct list *evict);
+/* Whether the pod would be evicted in some state: its gang is concerned. */
+bool wave_would_evict(const struct wave_policies *ps, const struct view_pod *pod);
 /* Whether any policy asks for the state at all, and its time limit: 0 is none. */
 bool wave_wants_state(const struct wave_policies *ps, int state);
 int64_t wave_state_limit(const struct wave_policies *ps, int state);

@@ -23,8 +23,7 @@ static void add_signature(struct plan_driver *d, const char *reason)
 	}
 }
 
-/* Adds @n to what its drivers' budgets have used. */
-static void count_busy(struct wave *w, struct wave_node *n, const struct view_upgrade *up)
+void wave_count_busy(struct wave *w, struct wave_node *n, const struct view_upgrade *up)
 {
 	for (size_t i = 0; i < n->assigns.n; i++) {
 		struct plan_driver *d = wave_driver(w, n, i);
@@ -32,7 +31,8 @@ static void count_busy(struct wave *w, struct wave_node *n, const struct view_up
 		if (!d)
 			continue;
 		d->busy++;
-		if (wave_targets(up->target, d->driver->name, 0))
+		if (wave_targets(up->target, d->driver->name, 0) &&
+			(!up->group || wave_group_leads(up->group, n->node->name)))
 			d->parallel++;
 	}
 }
@@ -62,32 +62,50 @@ static void count_node(struct wave *w, struct wave_node *n)
 	if (is_up && (wave_is_active(up->state) || v->is_cordoned ||
 			     (wave_is_active(v->upgrade.state) &&
 				     v->upgrade.state != API_UPGRADE_UNCORDON)))
-		count_busy(w, n, up);
+		wave_count_busy(w, n, up);
 }
 
-void wave_count(struct wave *w)
+int wave_count(struct wave *w)
 {
+	size_t n = 0;
+
 	for (size_t i = 0; i < w->v->n_nodes; i++) {
 		w->nodes[i].node = w->v->nodes[i];
+		n += w->v->nodes[i]->upgrade.group != NULL;
 		if (w->v->nodes[i]->has_node && w->v->nodes[i]->has_acc)
 			count_node(w, &w->nodes[i]);
 	}
+	if (n == 0)
+		return 0;
+	w->grouped = arena_array(w->a, n, sizeof(struct wave_node *));
+	if (!w->grouped)
+		return -ENOMEM;
+	for (size_t i = 0; i < w->v->n_nodes; i++)
+		if (w->v->nodes[i]->upgrade.group)
+			w->grouped[w->n_grouped++] = &w->nodes[i];
+	return 0;
 }
 
-static bool fits(struct wave *w, const struct wave_node *n)
+size_t wave_allowed(const struct plan_driver *d)
+{
+	const struct api_upgrade_policy *p = &d->driver->d.spec.upgrade_policy;
+	struct intstr quarter = { .is_percent = true, .value = 25 };
+
+	return api_budget(p->present ? &p->max_unavailable : &quarter, d->online);
+}
+
+bool wave_fits(struct wave *w, const struct wave_node *n, bool is_member)
 {
 	for (size_t i = 0; i < n->assigns.n; i++) {
 		const struct plan_driver *d = wave_driver(w, n, i);
 		const struct api_upgrade_policy *p;
-		struct intstr quarter = { .is_percent = true, .value = 25 };
 
 		if (!d || !d->driver->has_spec)
 			continue;
 		p = &d->driver->d.spec.upgrade_policy;
-		if (d->busy >= api_budget(p->present ? &p->max_unavailable : &quarter,
-				       d->online))
+		if (d->busy >= wave_allowed(d))
 			return false;
-		if (!wave_is_pending(n->node, d) || wave_held(d))
+		if (is_member || !wave_is_pending(n->node, d) || wave_held(d))
 			continue;
 		if (!p->present && d->parallel >= 1)
 			return false;
@@ -96,58 +114,4 @@ static bool fits(struct wave *w, const struct wave_node *n)
 			return false;
 	}
 	return true;
-}
-
-static int by_name(const void *x, const void *y)
-{
-	const struct wave_node *const *a = x, *const *b = y;
-
-	return strcmp((*a)->node->name, (*b)->node->name);
-}
-
-static int start(struct wave *w, struct wave_node *n)
-{
-	const char *target = wave_target(w, n, wave_want_startable);
-
-	if (!target)
-		return -ENOMEM;
-	n->upgrade = (struct view_upgrade){ API_UPGRADE_CORDON, w->now, target, "", "" };
-	n->record_before = true;
-	count_busy(w, n, &n->upgrade);
-	return 0;
-}
-
-int wave_start(struct wave *w)
-{
-	size_t n_nodes = w->v->n_nodes, n = 0, left;
-	struct wave_node **c, *own = NULL;
-	int r;
-
-	for (size_t i = 0; i < n_nodes; i++)
-		n += w->nodes[i].is_candidate;
-	if (n == 0)
-		return 0;
-	c = arena_array(w->a, n, sizeof(struct wave_node *));
-	if (!c)
-		return -ENOMEM;
-	n = 0;
-	for (size_t i = 0; i < n_nodes; i++) {
-		if (!w->nodes[i].is_candidate)
-			continue;
-		if (w->v->own_node && streq(w->nodes[i].node->name, w->v->own_node))
-			own = &w->nodes[i];
-		else
-			c[n++] = &w->nodes[i];
-	}
-	qsort(c, n, sizeof(struct wave_node *), by_name);
-	left = n;
-	for (size_t i = 0; i < n; i++) {
-		if (!fits(w, c[i]))
-			continue;
-		r = start(w, c[i]);
-		if (r < 0)
-			return r;
-		left--;
-	}
-	return own && left == 0 && fits(w, own) ? start(w, own) : 0;
 }

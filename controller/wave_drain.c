@@ -21,6 +21,12 @@ static void next_pod_state(struct step *s)
 	};
 	int state = next[s->up->state];
 
+	/* What spans several nodes is evicted from all of them or from none. */
+	if (s->up->state == API_UPGRADE_WAIT_FOR_JOBS && !wave_peers_waited(s->w, s->n)) {
+		step_show(s, WAVE_GANG, "");
+		return;
+	}
+
 	while (state != API_UPGRADE_REPLACE && !wave_wants_state(&s->policies, state))
 		state = next[state];
 	step_enter(s, state == API_UPGRADE_REPLACE ? step_work(s) : state, "", "");

@@ -87,6 +87,16 @@ static bool is_exempt(const struct view_pod *pod)
 	       (skip && streq(skip, "true"));
 }
 
+bool wave_would_evict(const struct wave_policies *ps, const struct view_pod *pod)
+{
+	for (size_t i = 0; i < ps->n; i++)
+		if (!is_exempt(pod) &&
+			(concerns(ps->p[i], API_UPGRADE_POD_DELETION, pod) ||
+				concerns(ps->p[i], API_UPGRADE_DRAIN, pod)))
+			return true;
+	return false;
+}
+
 int wave_judge_pods(struct arena *a, const struct wave_policies *ps, int state,
 	const struct view_pods *pods, int64_t now, struct wave_verdict *ret,
 	struct list *evict)

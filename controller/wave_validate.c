@@ -178,7 +178,10 @@ int step_validation(struct step *s)
 			step_text(s, "driver ", f->name, " failed on this node"));
 	}
 	if (step_all_loaded(s) && !missing) {
-		step_enter(s, API_UPGRADE_UNCORDON, "", "");
+		if (wave_peers_validated(s->w, s->n)) /* so that gangs find room again */
+			step_enter(s, API_UPGRADE_UNCORDON, "", "");
+		else
+			step_show(s, WAVE_GANG, "");
 		return 0;
 	}
 	if (step_is_late(s, step_validation_limit(s)))

@@ -296,6 +296,7 @@ struct api_node_upgrade {
 	const char *
 		target; /* "<driver>@<generation>[,…]" sorted: what this upgrade is for */
 	const char *boot_id; /* of the boot that API_UPGRADE_REBOOT ends */
+	const char *group; /* "<first>/<count>": nodes that gangs tie together */
 	const char *reason, *message;
 };
 /* Who builds a driver for a kernel, for the whole fleet, and what came of it. */

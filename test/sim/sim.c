@@ -12,6 +12,7 @@ enum {
 	NODES_MAX = 8,
 	DRIVERS_MAX = 3,
 	PODS_MAX = 4,
+	GANGS_MAX = 2,
 	TEXT = 128,
 	TICK_S = 5,
 	CHAOS_TICKS = 60,
@@ -27,6 +28,7 @@ struct acc {
 	int state;
 	int64_t since;
 	char target[TEXT], reason[TEXT], message[TEXT], before[TEXT], boot[24];
+	char group[32];
 	uint64_t hash;
 	/* status */
 	bool is_known;
@@ -45,6 +47,7 @@ struct object {
 struct pod {
 	bool is_there, is_deleting, uses_devices, has_controller, is_protected;
 	int64_t gone_at;
+	unsigned gang; /* 0: none */
 };
 
 /* What runs on a node, the truth that only its agent sees. */
@@ -94,6 +97,13 @@ struct driver {
 	int64_t same_build; /* generation that changes nothing in the build */
 };
 
+/* A gang, as the controller has it listed. */
+struct gang {
+	bool is_listed;
+	struct view_gang v;
+	const char *names[NODES_MAX];
+};
+
 struct sim {
 	uint64_t seed;
 	bool trace, is_calm;
@@ -108,6 +118,8 @@ struct sim {
 	struct view_node *node_ptrs[NODES_MAX];
 	struct view_driver *driver_ptrs[DRIVERS_MAX];
 	struct view_class *class_ptr;
+	struct gang gangs[GANGS_MAX];
+	struct view_gang *gang_ptrs[GANGS_MAX];
 	struct arena *arena;
 	struct sim_result *res;
 	bool changed;
@@ -249,6 +261,8 @@ static void make_node(struct sim *s, size_t i)
 			.has_controller = below(s, 4) != 0,
 			.is_protected = below(s, 6) == 0,
 		};
+		if (n->pods[p].is_there && n->pods[p].uses_devices && below(s, 4) == 0)
+			n->pods[p].gang = 1 + (unsigned)below(s, GANGS_MAX);
 		(void)snprintf(n->pod_names[p], sizeof(n->pod_names[p]), "p%zu", p);
 	}
 	n->v.name = n->name;
@@ -279,6 +293,7 @@ static void make_fleet(struct sim *s)
 		.nodes = s->node_ptrs,
 		.n_nodes = s->n_nodes,
 		.own_node = below(s, 2) ? "n0" : NULL,
+		.gangs = s->gang_ptrs,
 	};
 }
 
@@ -303,6 +318,7 @@ static void see_acc(struct sim *s, struct node *n)
 		.reason = a->reason,
 		.message = a->message,
 		.boot = *a->boot ? a->boot : NULL,
+		.group = *a->group ? a->group : NULL,
 	};
 	n->v.boot_id = a->boot_id;
 	n->before = (struct view_count){ "farrier.dev/x", *a->before ? 2 : 0 };
@@ -501,11 +517,13 @@ static void begin_write(struct sim *s, struct node *n, const struct plan_node *p
 	copy_text(w->message, p->upgrade.message);
 	copy_text(w->before, p->before);
 	(void)snprintf(w->boot, sizeof(w->boot), "%s", view_str(p->upgrade.boot));
+	(void)snprintf(w->group, sizeof(w->group), "%s", view_str(p->upgrade.group));
 	w->hash = p->hash;
 	n->intent.upgrade.target = w->target;
 	n->intent.upgrade.reason = w->reason;
 	n->intent.upgrade.message = w->message;
 	n->intent.upgrade.boot = *w->boot ? w->boot : NULL;
+	n->intent.upgrade.group = *w->group ? w->group : NULL;
 	n->intent.assigns = (struct list){ w->assigns, w->n_assigns };
 	n->v.intent = &n->intent;
 	n->is_writing = true;
@@ -522,6 +540,7 @@ static void again(struct sim *s, struct node *n, const struct plan_node *p)
 	q.upgrade.reason = keep.reason;
 	q.upgrade.message = keep.message;
 	q.upgrade.boot = *keep.boot ? keep.boot : NULL;
+	q.upgrade.group = *keep.group ? keep.group : NULL;
 	begin_write(s, n, &q);
 }
 
@@ -545,6 +564,77 @@ static void cordon(struct sim *s, struct node *n, bool on)
 		see_obj(s, n);
 }
 
+static const char *const gang_keys[GANGS_MAX] = { "default/job/g1", "default/job/g2" };
+
+static bool has_gang(const struct node *n, unsigned gang)
+{
+	for (size_t i = 0; i < PODS_MAX; i++)
+		if (n->pods[i].is_there && n->pods[i].gang == gang)
+			return true;
+	return false;
+}
+
+static void list_gang(struct sim *s, const char *key)
+{
+	struct gang *g = &s->gangs[streq(key, gang_keys[1])];
+
+	if (trouble(s, 15))
+		return;
+	g->is_listed = true;
+	g->v = (struct view_gang){ .key = gang_keys[g - s->gangs], .listed_at = s->now };
+	g->v.nodes.items = g->names;
+	for (size_t i = 0; i < s->n_nodes; i++)
+		if (has_gang(&s->nodes[i], (unsigned)(g - s->gangs) + 1))
+			g->names[g->v.nodes.n++] = s->nodes[i].name;
+	s->view.n_gangs = 0;
+	for (size_t i = 0; i < GANGS_MAX; i++)
+		if (s->gangs[i].is_listed)
+			s->gang_ptrs[s->view.n_gangs++] = &s->gangs[i].v;
+	s->changed = true;
+}
+
+/* Nodes of a gang that could have started as well, and were left out. */
+static void check_gang(
+	struct sim *s, const struct plan *p, const struct plan_node *started)
+{
+	struct node *n = container_of(started->node, struct node, v);
+
+	int64_t patience = 300;
+
+	for (size_t i = 0; i < s->n_drivers; i++)
+		if (s->drivers[i].v.d.spec.upgrade_policy.wait.present)
+			patience = 30;
+	if (s->now - n->v.upgrade.since >= patience)
+		return; /* too large for the budget: one by one, after a while */
+	for (size_t i = 0; i < p->n_nodes; i++) {
+		const struct plan_node *o = &p->nodes[i];
+		struct node *m = container_of(o->node, struct node, v);
+
+		if (m == n || !m->v.is_ready ||
+			o->upgrade.state != API_UPGRADE_REQUIRED ||
+			(!streq(o->upgrade.reason, WAVE_BUDGET) &&
+				!streq(o->upgrade.reason, WAVE_GANG)))
+			continue;
+		for (unsigned g = 1; g <= GANGS_MAX; g++)
+			if (has_gang(n, g) && has_gang(m, g))
+				broken(s, "half a gang: '%s' started without '%s'",
+					n->name, m->name);
+	}
+}
+
+/* Nodes that started together are all cordoned before anything goes. */
+static void check_group(struct sim *s, const struct node *n)
+{
+	for (size_t i = 0; i < s->n_nodes; i++) {
+		const struct node *m = &s->nodes[i];
+
+		if (m != n && *n->acc.group && streq(m->acc.group, n->acc.group) &&
+			m->acc.state == API_UPGRADE_CORDON && m->obj.is_ready)
+			broken(s, "'%s' evicts before '%s' is cordoned", n->name,
+				m->name);
+	}
+}
+
 static void list_pods(struct sim *s, struct node *n)
 {
 	size_t k = 0;
@@ -563,6 +653,7 @@ static void list_pods(struct sim *s, struct node *n)
 			.uses_devices = p->uses_devices,
 			.has_controller = p->has_controller,
 			.is_deleting = p->is_deleting,
+			.gang = p->gang ? gang_keys[p->gang - 1] : NULL,
 		};
 	}
 	n->pods_seen = (struct view_pods){
@@ -583,6 +674,9 @@ static void evict(struct sim *s, struct node *n, const struct view_pod *pod)
 
 	if (!n->obj.is_unschedulable)
 		return; /* uncordoned in this moment: the next plan sees it */
+	check_group(s, n);
+	if (p->gang)
+		s->res->gang_evictions++;
 	if (p->is_protected) {
 		record->is_blocked = true;
 		record->retry_at = s->now + TICK_S;
@@ -597,6 +691,8 @@ static void evict(struct sim *s, struct node *n, const struct view_pod *pod)
 
 static void act(struct sim *s, const struct plan *p)
 {
+	for (size_t i = 0; i < p->gangs.n; i++)
+		list_gang(s, *VIEW_AT(const char *, p->gangs, i));
 	for (size_t i = 0; i < p->n_nodes; i++) {
 		const struct plan_node *out = &p->nodes[i];
 		struct node *n = container_of(out->node, struct node, v);
@@ -607,8 +703,11 @@ static void act(struct sim *s, const struct plan *p)
 				continue;
 			}
 			if (n->v.upgrade.state == API_UPGRADE_REQUIRED &&
-				out->upgrade.state == API_UPGRADE_CORDON)
+				out->upgrade.state == API_UPGRADE_CORDON) {
 				check_budget(s, p, out);
+				check_gang(s, p, out);
+				s->res->grouped += out->upgrade.group != NULL;
+			}
 			begin_write(s, n, out);
 		}
 		if (out->write)
@@ -771,7 +870,12 @@ static void run_pods(struct sim *s, struct node *n)
 
 		if (p->is_deleting && s->now >= p->gone_at && n->obj.is_ready)
 			p->is_there = p->is_deleting = false;
-		if (!p->is_there && !n->obj.is_unschedulable && trouble(s, 10))
+		/* a gang that was there once ends one day and does not come again */
+		if (p->gang && p->is_there && !p->is_deleting && !s->is_calm &&
+			below(s, 200) == 0)
+			p->is_there = false;
+		if (!p->is_there && !p->gang && !n->obj.is_unschedulable &&
+			trouble(s, 10))
 			p->is_there = true; /* the scheduler */
 	}
 }
@@ -837,6 +941,8 @@ static void restart(struct sim *s)
 		n->is_writing = false;
 		settle(s, n);
 		n->v.pods = NULL;
+		s->view.n_gangs = 0;
+		memset(s->gangs, 0, sizeof(s->gangs));
 		see_acc(s, n);
 		see_obj(s, n);
 	}

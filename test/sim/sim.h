@@ -12,6 +12,7 @@ struct sim_result {
 	unsigned ticks; /* how far it got */
 	unsigned upgrades, failures, evictions, conflicts, offline, restarts, reboots,
 		rollbacks;
+	unsigned grouped, gang_evictions;
 };
 
 /* Runs one seed. @trace prints what happens to stderr. False: see broken. */

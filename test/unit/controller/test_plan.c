@@ -283,9 +283,19 @@ static void loaded(struct world *w, size_t i, int s, const char *reason)
 static void test_status(void **state)
 {
 	static struct view_kernel kernels[] = {
-		{ "6.1.0-56", "edu", "BuildFailed", "", 0, API_KERNEL_FAILED, false,
-			true },
-		{ "6.1.0-47", "edu", "", "key", 9, API_KERNEL_READY, true, false },
+		{ .release = "6.1.0-56",
+			.driver = "edu",
+			.reason = "BuildFailed",
+			.artifact = "",
+			.state = API_KERNEL_FAILED,
+			.next = true },
+		{ .release = "6.1.0-47",
+			.driver = "edu",
+			.reason = "",
+			.artifact = "key",
+			.build_seconds = 9,
+			.state = API_KERNEL_READY,
+			.running = true },
 	};
 	struct world w;
 

@@ -39,14 +39,17 @@ static void test_properties(void **state)
 		sum.restarts += r.restarts;
 		sum.reboots += r.reboots;
 		sum.rollbacks += r.rollbacks;
+		sum.grouped += r.grouped;
+		sum.gang_evictions += r.gang_evictions;
 		sum.ticks += r.ticks;
 	}
 	print_message(
 		"%llu seeds: %u ticks, %u upgrades, %u failures, %u evictions, "
-		"%u conflicts, %u nodes lost, %u restarts, %u reboots, %u rollbacks\n",
+		"%u conflicts, %u nodes lost, %u restarts, %u reboots, %u rollbacks, "
+		"%u starts in groups, %u evictions of gangs\n",
 		(unsigned long long)n, sum.ticks, sum.upgrades, sum.failures,
 		sum.evictions, sum.conflicts, sum.offline, sum.restarts, sum.reboots,
-		sum.rollbacks);
+		sum.rollbacks, sum.grouped, sum.gang_evictions);
 	if (is_replay)
 		return;
 	/* a simulator in which nothing happens proves nothing */
@@ -55,6 +58,7 @@ static void test_properties(void **state)
 	assert_true(sum.evictions > n / 2);
 	assert_true(sum.reboots > n / 10);
 	assert_true(sum.rollbacks > n / 20);
+	assert_true(sum.grouped > n / 10 && sum.gang_evictions > n / 10);
 	assert_true(sum.conflicts > 0 && sum.offline > 0 && sum.restarts > 0);
 }
 

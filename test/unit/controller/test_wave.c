@@ -20,6 +20,7 @@ struct world {
 	struct view_node nodes[MANY];
 	struct view_assign assigns[MANY];
 	struct view_driver_state states[MANY];
+	struct view_pods pods[MANY];
 	const char *hardware;
 	struct view_node *ptrs[MANY];
 	struct view view;
@@ -92,6 +93,12 @@ static void record(struct world *w, size_t i, int state, int64_t since)
 	w->nodes[i].upgrade = (struct view_upgrade){ state, since, "edu@2", "", "",
 		state == API_UPGRADE_REBOOT ? "boot-1" : NULL };
 	w->nodes[i].boot_id = "boot-1";
+	if (state == API_UPGRADE_REQUIRED) { /* no pods, no gangs */
+		w->pods[i] = (struct view_pods){
+			.listed_at = NOW, .for_state = state, .for_since = since
+		};
+		w->nodes[i].pods = &w->pods[i];
+	}
 }
 
 struct row {

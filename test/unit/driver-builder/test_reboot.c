@@ -19,16 +19,18 @@ static const struct {
 	bool wanted;
 } cases[] = {
 	{ "no record", { .present = false }, false },
-	{ "told to", { true, API_UPGRADE_REBOOT, 1, "edu@2", BOOT, "", "" }, true },
+	{ "told to", { true, API_UPGRADE_REBOOT, 1, "edu@2", BOOT, NULL, "", "" }, true },
 	{ "another boot",
 		{ true, API_UPGRADE_REBOOT, 1, "edu@2",
-			"7e5cb3e2-9d6b-4a55-8a5b-1d3c4f1c9f10", "", "" },
+			"7e5cb3e2-9d6b-4a55-8a5b-1d3c4f1c9f10", NULL, "", "" },
 		false },
-	{ "no boot named", { true, API_UPGRADE_REBOOT, 1, "edu@2", NULL, "", "" },
+	{ "no boot named", { true, API_UPGRADE_REBOOT, 1, "edu@2", NULL, NULL, "", "" },
 		false },
-	{ "an empty name", { true, API_UPGRADE_REBOOT, 1, "edu@2", "", "", "" }, false },
-	{ "before", { true, API_UPGRADE_DRAIN, 1, "edu@2", BOOT, "", "" }, false },
-	{ "after", { true, API_UPGRADE_VALIDATION, 1, "edu@2", BOOT, "", "" }, false },
+	{ "an empty name", { true, API_UPGRADE_REBOOT, 1, "edu@2", "", NULL, "", "" },
+		false },
+	{ "before", { true, API_UPGRADE_DRAIN, 1, "edu@2", BOOT, NULL, "", "" }, false },
+	{ "after", { true, API_UPGRADE_VALIDATION, 1, "edu@2", BOOT, NULL, "", "" },
+		false },
 };
 
 static void test_wanted(void **state)

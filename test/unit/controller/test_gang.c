@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Gangs: which pods are in one, how their pods are asked for, and that their nodes go together. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "controller/fleet.h"
+#include "controller/gang.h"
+#include "controller/wave.h"
+
+enum { NOW = 10000, MANY = 4 };
+
+/* ---- marks ---- */
+
+static const struct {
+	const char *name, *pod, *key, *path;
+} cases[] = {
+	{ "none", "{\"metadata\":{\"namespace\":\"a\",\"name\":\"p\"}}", NULL, NULL },
+	{ "the scheduler's own",
+		"{\"metadata\":{\"namespace\":\"a\",\"annotations\":{"
+		"\"scheduling.k8s.io/group-name\":\"x\"}},"
+		"\"spec\":{\"schedulingGroup\":{\"podGroupName\":\"y\"}}}",
+		"a/group/y", "/api/v1/namespaces/a/pods?limit=9" },
+	{ "Volcano",
+		"{\"metadata\":{\"namespace\":\"a\",\"annotations\":{"
+		"\"scheduling.volcano.sh/group-name\":\"z\","
+		"\"scheduling.k8s.io/group-name\":\"x\"}}}",
+		"a/podgroup/x", "/api/v1/namespaces/a/pods?limit=9" },
+	{ "coscheduling",
+		"{\"metadata\":{\"namespace\":\"a\",\"labels\":{"
+		"\"scheduling.x-k8s.io/pod-group\":\"x\"}}}",
+		"a/coscheduling/x",
+		"/api/v1/namespaces/a/pods?limit=9&labelSelector="
+		"scheduling.x-k8s.io%2Fpod-group%3Dx" },
+	{ "Kueue",
+		"{\"metadata\":{\"namespace\":\"a\",\"labels\":{"
+		"\"kueue.x-k8s.io/pod-group-name\":\"x\"}}}",
+		"a/kueue/x",
+		"/api/v1/namespaces/a/pods?limit=9&labelSelector="
+		"kueue.x-k8s.io%2Fpod-group-name%3Dx" },
+	{ "JobSet before its Jobs",
+		"{\"metadata\":{\"namespace\":\"a\",\"labels\":{"
+		"\"batch.kubernetes.io/job-name\":\"x-0\","
+		"\"jobset.sigs.k8s.io/jobset-name\":\"x\"}}}",
+		"a/jobset/x",
+		"/api/v1/namespaces/a/pods?limit=9&labelSelector="
+		"jobset.sigs.k8s.io%2Fjobset-name%3Dx" },
+	{ "a Job",
+		"{\"metadata\":{\"namespace\":\"a\",\"labels\":{"
+		"\"batch.kubernetes.io/job-name\":\"x\"}}}",
+		"a/job/x",
+		"/api/v1/namespaces/a/pods?limit=9&labelSelector="
+		"batch.kubernetes.io%2Fjob-name%3Dx" },
+	{ "an empty name",
+		"{\"metadata\":{\"namespace\":\"a\",\"labels\":{"
+		"\"batch.kubernetes.io/job-name\":\"\"}}}",
+		NULL, NULL },
+	{ "wrong types",
+		"{\"metadata\":{\"namespace\":\"a\",\"labels\":[],\"annotations\":7},"
+		"\"spec\":{\"schedulingGroup\":\"x\"}}",
+		NULL, NULL },
+	{ "a name that means something in a path",
+		"{\"metadata\":{\"namespace\":\"a?b\",\"labels\":{"
+		"\"batch.kubernetes.io/job-name\":\"x/..&c\"}}}",
+		"a?b/job/x/..&c",
+		"/api/v1/namespaces/a%3Fb/pods?limit=9&labelSelector="
+		"batch.kubernetes.io%2Fjob-name%3Dx%2F..%26c" },
+};
+
+static void test_marks(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP(arena_freep) struct arena *a = arena_new(1 << 16);
+		CLEANUP(json_freep) struct json *j = NULL;
+		struct buf b CLEANUP(buf_done);
+		const char *key;
+
+		buf_init(&b, 4096);
+		assert_int_equal(
+			json_parse(cases[i].pod, strlen(cases[i].pod), &j, NULL), 0);
+		assert_int_equal(gang_of(a, j, &key), 0);
+		if (!key != !cases[i].key || (key && !streq(key, cases[i].key)))
+			fail_msg("case '%s': '%s'", cases[i].name, key ? key : "");
+		if (!key)
+			continue;
+		assert_int_equal(gang_path(&b, key, 9), 0);
+		if (!streq(buf_cstr(&b), cases[i].path))
+			fail_msg("case '%s': '%s'", cases[i].name, buf_cstr(&b));
+	}
+}
+
+static void test_no_keys(void **state)
+{
+	static const char *const keys[] = { "", "/", "//", "a", "a/", "a/job", "a/job/",
+		"/job/x", "a/what/x" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		struct buf b CLEANUP(buf_done);
+
+		buf_init(&b, 4096);
+		if (gang_path(&b, keys[i], 9) != -EINVAL)
+			fail_msg("case '%s'", keys[i]);
+	}
+}
+
+/* The nodes of the pods that are in it, each once, over pages. */
+static void test_listing(void **state)
+{
+#define POD(job, node, phase) \
+	"{\"metadata\":{\"namespace\":\"a\",\"labels\":{\"batch.kubernetes.io/job-name\":\"" job \
+	"\"}},\"spec\":{\"nodeName\":\"" node "\"},\"status\":{\"phase\":\"" phase \
+	"\"}}"
+	static const char *const pages[] = {
+		"{\"items\":[" POD("x", "n1", "Running") "," POD(
+			"x", "n1", "Running") "," POD("y", "n7", "Running") "," POD("x",
+			"", "Pending") "]}",
+		"{\"items\":[" POD("x", "n2", "Running") "," POD(
+			"x", "n3", "Succeeded") "," POD("x", "n1", "Running") ",7,{}]}",
+	};
+	CLEANUP(fleet_freep) struct fleet *f = NULL;
+	struct view_gang *g = project_gang_new("a/job/x", 1 << 16), *again;
+	const struct view *v;
+
+	assert_int_equal(fleet_new(NULL, &f), 0);
+	assert_non_null(g);
+	for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
+		CLEANUP(json_freep) struct json *j = NULL;
+
+		assert_int_equal(json_parse(pages[i], strlen(pages[i]), &j, NULL), 0);
+		assert_int_equal(project_gang(g, j), 0);
+	}
+	assert_int_equal(g->nodes.n, 2);
+	assert_string_equal(*VIEW_AT(const char *, g->nodes, 0), "n1");
+	assert_string_equal(*VIEW_AT(const char *, g->nodes, 1), "n2");
+	g->listed_at = NOW;
+	assert_int_equal(fleet_set_gang(f, &g), 0);
+	assert_null(g);
+	v = fleet_view(f);
+	assert_int_equal(v->n_gangs, 1);
+	assert_string_equal(v->gangs[0]->key, "a/job/x");
+	again = project_gang_new("a/job/other", 1 << 16);
+	assert_non_null(again);
+	again->listed_at = NOW + 1000; /* by then the first is forgotten */
+	assert_int_equal(fleet_set_gang(f, &again), 0);
+	v = fleet_view(f);
+	assert_int_equal(v->n_gangs, 1);
+	assert_string_equal(v->gangs[0]->key, "a/job/other");
+}
+
+/* ---- units ---- */
+
+/* A driver that waits for its upgrade on all nodes, each with one pod of the gangs given. */
+struct world {
+	struct arena *a;
+	struct view_driver d, *drivers[1];
+	struct api_device_match match;
+	struct view_node nodes[MANY], *ptrs[MANY];
+	struct view_assign assigns[MANY];
+	struct view_driver_state states[MANY];
+	struct view_pod pods[MANY];
+	struct view_pods lists[MANY];
+	struct view_gang gangs[2], *gang_ptrs[2];
+	const char *gang_nodes[2][MANY];
+	const char *hardware;
+	struct view view;
+	struct plan plan;
+};
+
+static const char *const names[MANY] = { "n0", "n1", "n2", "n3" };
+static const char *const keys[2] = { "a/job/x", "a/job/y" };
+
+/* @pods: of each node the gang of its pod, 'x' or 'y', or '-'. */
+static void setup(struct world *w, const char *pods)
+{
+	memset(w, 0, sizeof(*w));
+	w->a = arena_new(1 << 20);
+	assert_non_null(w->a);
+	w->match = (struct api_device_match){ .vendor = "1234" };
+	w->hardware = "pci:1234:11e8";
+	w->d = (struct view_driver){ .name = "edu",
+		.uid = "u",
+		.generation = 2,
+		.has_spec = true,
+		.selector = 7 };
+	w->d.d.meta.generation = 2;
+	w->d.d.spec.devices = (struct list){ &w->match, 1 };
+	w->d.d.spec.upgrade_policy = (struct api_upgrade_policy){
+		.present = true,
+		.auto_upgrade = true,
+		.max_parallel = 1,
+		.max_unavailable = { false, 2 },
+	};
+	w->drivers[0] = &w->d;
+	for (size_t i = 0; i < 2; i++) {
+		w->gangs[i] = (struct view_gang){
+			.key = keys[i], .nodes = { w->gang_nodes[i], 0 }, .listed_at = NOW
+		};
+		w->gang_ptrs[i] = &w->gangs[i];
+	}
+	for (size_t i = 0; i < MANY; i++) {
+		int gang = pods[i] == 'x' ? 0 : pods[i] == 'y' ? 1 : -1;
+
+		w->assigns[i] = (struct view_assign){ "edu", 2, 0, 7, false };
+		w->states[i] = (struct view_driver_state){ "edu", "", 2,
+			API_DRIVER_UPGRADE_REQUIRED, 1, 1 };
+		w->pods[i] = (struct view_pod){ .namespace_ = "a",
+			.name = "p",
+			.uid = "u",
+			.uses_devices = true,
+			.has_controller = true,
+			.gang = gang < 0 ? NULL : keys[gang] };
+		w->lists[i] = (struct view_pods){ .pods = &w->pods[i],
+			.n = 1,
+			.listed_at = NOW,
+			.for_state = API_UPGRADE_REQUIRED,
+			.for_since = NOW - 10 };
+		if (gang >= 0)
+			w->gang_nodes[gang][w->gangs[gang].nodes.n++] = names[i];
+		w->nodes[i] = (struct view_node){
+			.name = names[i],
+			.has_node = true,
+			.is_ready = true,
+			.has_acc = true,
+			.is_known = true,
+			.assigns = { &w->assigns[i], 1 },
+			.states = { &w->states[i], 1 },
+			.hardware = { &w->hardware, 1 },
+			.upgrade = { API_UPGRADE_REQUIRED, NOW - 10, "edu@2", "", "" },
+			.pods = &w->lists[i],
+		};
+		w->ptrs[i] = &w->nodes[i];
+	}
+	w->view = (struct view){
+		.drivers = w->drivers,
+		.n_drivers = 1,
+		.nodes = w->ptrs,
+		.n_nodes = MANY,
+		.gangs = w->gang_ptrs,
+		.n_gangs = 2,
+	};
+}
+
+static const struct plan_node *out(const struct world *w, size_t i)
+{
+	for (size_t k = 0; k < w->plan.n_nodes; k++)
+		if (w->plan.nodes[k].node == &w->nodes[i])
+			return &w->plan.nodes[k];
+	return NULL;
+}
+
+/* Which nodes start: 's' alone, 'g' in a group, '-' not. */
+static const char *starts(struct world *w)
+{
+	static char text[MANY + 1];
+
+	assert_int_equal(plan_make(w->a, &w->view, NOW, &w->plan), 0);
+	for (size_t i = 0; i < MANY; i++) {
+		const struct plan_node *p = out(w, i);
+
+		text[i] = !p || p->upgrade.state != API_UPGRADE_CORDON ? '-'
+			  : p->upgrade.group			       ? 'g'
+								       : 's';
+	}
+	return text;
+}
+
+static void test_units(void **state)
+{
+	static const struct {
+		const char *name, *pods;
+		int64_t budget, age;
+		bool wait, offline_1, building_1;
+		const char *expected;
+	} rows[] = {
+		{ "alone", "----", 2, 10, false, false, false, "s---" },
+		{ "two of a gang take one place", "x-x-", 2, 10, false, false, false,
+			"g-g-" },
+		{ "gangs of one node each", "xy--", 2, 10, false, false, false, "s---" },
+		{ "too many, and others go first", "xxx-", 2, 10, false, false, false,
+			"---s" },
+		{ "too many, for long", "xxx-", 2, 300, false, false, false, "s---" },
+		{ "too many, its jobs may take for ever", "xxx-", 2, 3000, true, false,
+			false, "---s" },
+		{ "one is offline", "xx--", 2, 10, false, true, false, "s---" },
+		{ "one is not built yet", "xx--", 2, 10, false, false, true, "--s-" },
+		{ "one is never built", "xx--", 2, 600, false, false, true, "s---" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct world w;
+
+		setup(&w, rows[i].pods);
+		w.d.d.spec.upgrade_policy.max_unavailable.value = rows[i].budget;
+		w.d.d.spec.upgrade_policy.wait.present = rows[i].wait;
+		w.nodes[1].is_ready = !rows[i].offline_1;
+		if (rows[i].building_1) {
+			w.states[1].state = API_DRIVER_BUILDING;
+			w.nodes[1].upgrade = (struct view_upgrade){ 0, 0, "", "", "" };
+		}
+		for (size_t k = 0; k < MANY; k++)
+			if (w.nodes[k].upgrade.state)
+				w.nodes[k].upgrade.since = w.lists[k].for_since =
+					NOW - rows[i].age;
+		if (!streq(starts(&w), rows[i].expected))
+			fail_msg("case '%s': %s, not %s", rows[i].name, starts(&w),
+				rows[i].expected);
+		arena_free(w.a);
+	}
+}
+
+/* Over a gang to a node, over another gang of it to a third. */
+static void test_chain(void **state)
+{
+	struct view_pod two[2];
+	struct world w;
+
+	setup(&w, "xxy-");
+	two[0] = w.pods[1];
+	two[1] = w.pods[1];
+	two[1].gang = keys[1];
+	w.lists[1].pods = two;
+	w.lists[1].n = 2;
+	w.gang_nodes[1][w.gangs[1].nodes.n++] = "n1";
+	w.d.d.spec.upgrade_policy.max_unavailable.value = 3;
+	assert_string_equal(starts(&w), "ggg-");
+	assert_string_equal(out(&w, 0)->upgrade.group, "n0/3");
+	assert_string_equal(out(&w, 2)->upgrade.group, "n0/3");
+	arena_free(w.a);
+}
+
+/* What is not known is asked for, and the room is kept meanwhile. */
+static void test_asks(void **state)
+{
+	struct world w;
+
+	setup(&w, "xx--");
+	w.nodes[0].pods = NULL;
+	w.nodes[0].upgrade.reason = WAVE_BUDGET;
+	w.nodes[0].spec_hash = plan_hash(&w.view, &w.nodes[0].assigns,
+		&w.nodes[0].upgrade, "edu=0000000000000007", "");
+	assert_string_equal(starts(&w), "----");
+	assert_true(out(&w, 0)->need_pods);
+	assert_int_equal(w.plan.gangs.n, 0);
+	w.nodes[0].pods = &w.lists[0];
+	w.gangs[0].listed_at = NOW - 31;
+	assert_string_equal(starts(&w), "----");
+	assert_int_equal(w.plan.gangs.n, 1);
+	assert_string_equal(*VIEW_AT(const char *, w.plan.gangs, 0), "a/job/x");
+	w.gangs[0].listed_at = NOW;
+	assert_string_equal(starts(&w), "gg--");
+	arena_free(w.a);
+}
+
+/* A unit that has to wait for room keeps what there is. */
+static void test_keeps_room(void **state)
+{
+	struct world w;
+
+	setup(&w, "-xx-");
+	w.nodes[0].upgrade = (struct view_upgrade){ API_UPGRADE_VALIDATION, NOW, "edu@2",
+		"", "" };
+	w.d.d.spec.upgrade_policy.max_parallel = 0;
+	assert_string_equal(starts(&w), "----");
+	assert_string_equal(out(&w, 1)->upgrade.reason, WAVE_GANG);
+	arena_free(w.a);
+}
+
+/* ---- groups ---- */
+
+static void put_in_group(struct world *w, size_t i, int state, const char *reason)
+{
+	w->nodes[i].upgrade = (struct view_upgrade){ state, NOW - 10, "edu@2", reason, "",
+		NULL, "n0/2" };
+	w->nodes[i].is_unschedulable = w->nodes[i].is_cordoned = true;
+}
+
+static void test_groups(void **state)
+{
+	static const struct {
+		const char *name;
+		int mine, theirs;
+		const char *their_reason;
+		bool not_cordoned, offline, alone, loaded;
+		int64_t age;
+		int expected;
+		const char *reason;
+	} rows[] = {
+		{ "all are cordoned", API_UPGRADE_CORDON, API_UPGRADE_CORDON, "", false,
+			false, false, false, 10, API_UPGRADE_WAIT_FOR_JOBS, "" },
+		{ "the other is not", API_UPGRADE_CORDON, API_UPGRADE_CORDON, "", true,
+			false, false, false, 10, API_UPGRADE_CORDON, WAVE_GANG },
+		{ "the other is lost", API_UPGRADE_CORDON, API_UPGRADE_CORDON, "", false,
+			true, false, false, 10, API_UPGRADE_CORDON, WAVE_GANG },
+		{ "for too long", API_UPGRADE_CORDON, API_UPGRADE_CORDON, "", true, false,
+			false, false, 120, API_UPGRADE_UNCORDON, "" },
+		{ "the other never came", API_UPGRADE_CORDON, 0, "", false, false, true,
+			false, 10, API_UPGRADE_CORDON, WAVE_GANG },
+		{ "the other gave up", API_UPGRADE_CORDON, API_UPGRADE_UNCORDON, "",
+			false, false, false, false, 10, API_UPGRADE_UNCORDON, "" },
+		{ "the other's jobs run", API_UPGRADE_WAIT_FOR_JOBS,
+			API_UPGRADE_WAIT_FOR_JOBS, "", false, false, false, false, 10,
+			API_UPGRADE_WAIT_FOR_JOBS, WAVE_GANG },
+		{ "the other waits for us", API_UPGRADE_WAIT_FOR_JOBS,
+			API_UPGRADE_WAIT_FOR_JOBS, WAVE_GANG, false, false, false, false,
+			10, API_UPGRADE_POD_DELETION, "" },
+		{ "the other is ahead", API_UPGRADE_WAIT_FOR_JOBS,
+			API_UPGRADE_POD_DELETION, "", false, false, false, false, 10,
+			API_UPGRADE_POD_DELETION, "" },
+		{ "the other was lost on the way", API_UPGRADE_WAIT_FOR_JOBS,
+			API_UPGRADE_WAIT_FOR_JOBS, "NodeOffline", false, true, false,
+			false, 10, API_UPGRADE_POD_DELETION, "" },
+		{ "the other does not work yet", API_UPGRADE_VALIDATION,
+			API_UPGRADE_REPLACE, "", false, false, false, true, 10,
+			API_UPGRADE_VALIDATION, WAVE_GANG },
+		{ "the other goes back", API_UPGRADE_VALIDATION, API_UPGRADE_ROLLBACK,
+			"LoadFailed", false, false, false, true, 10,
+			API_UPGRADE_VALIDATION, WAVE_GANG },
+		{ "the other reboots", API_UPGRADE_VALIDATION, API_UPGRADE_REBOOT, "",
+			false, true, false, true, 10, API_UPGRADE_VALIDATION, WAVE_GANG },
+		{ "all work", API_UPGRADE_VALIDATION, API_UPGRADE_VALIDATION, WAVE_GANG,
+			false, false, false, true, 10, API_UPGRADE_UNCORDON, "" },
+		{ "the other has failed", API_UPGRADE_VALIDATION, API_UPGRADE_FAILED,
+			"LoadFailed", false, false, false, true, 10, API_UPGRADE_UNCORDON,
+			"" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct view_upgrade *up;
+		struct world w;
+
+		setup(&w, "xx--");
+		w.nodes[2].upgrade = w.nodes[3].upgrade = (struct view_upgrade){ 0, 0, "",
+			"", "" };
+		w.states[2].state = w.states[3].state = API_DRIVER_LOADED;
+		put_in_group(&w, 0, rows[i].mine, "");
+		w.nodes[0].upgrade.since = NOW - rows[i].age;
+		put_in_group(&w, 1, rows[i].theirs, rows[i].their_reason);
+		if (rows[i].alone)
+			w.nodes[1].upgrade.group = NULL;
+		if (rows[i].not_cordoned)
+			w.nodes[1].is_unschedulable = w.nodes[1].is_cordoned = false;
+		w.nodes[1].is_ready = !rows[i].offline;
+		if (rows[i].loaded)
+			w.states[0].state = API_DRIVER_LOADED;
+		assert_int_equal(plan_make(w.a, &w.view, NOW, &w.plan), 0);
+		up = out(&w, 0) ? &out(&w, 0)->upgrade : &w.nodes[0].upgrade;
+		if (up->state != rows[i].expected || !streq(up->reason, rows[i].reason))
+			fail_msg("case '%s': %d '%s'", rows[i].name, up->state,
+				up->reason);
+		arena_free(w.a);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_marks),
+		cmocka_unit_test(test_no_keys),
+		cmocka_unit_test(test_listing),
+		cmocka_unit_test(test_units),
+		cmocka_unit_test(test_chain),
+		cmocka_unit_test(test_asks),
+		cmocka_unit_test(test_keeps_room),
+		cmocka_unit_test(test_groups),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
