@@ -5,7 +5,7 @@
 Prints "ok NAME" or "not ok NAME: why" for each, and "N passed, N failed, N skipped" at the end.
 Usage: checks.py PLUGIN GO-PROGRAMS [NAME...]
 """
-import glob, json, os, queue, signal, socket, subprocess, sys, threading, time
+import glob, json, os, queue, re, signal, socket, subprocess, sys, threading, time
 from machine import Machine
 
 PLUGIN, GO = sys.argv[1:3]
@@ -440,6 +440,17 @@ def check_taken(m):
         assert not [o for o in list(n.lines.queue) if o.get("event") == "connected"], "it was fought for"
         forget(m, "nvidia-gpu.sock", other)
         n.list("nvidia.com/gpu", ["0000:17:00.0 Healthy 0"])
+
+
+@check("the manual page and --help name the same options")
+def check_manual(m):
+    text = subprocess.run([PLUGIN, "--help"], capture_output=True, text=True, check=True, timeout=60).stdout
+    page = open("man/farrier-device-plugin.8").read().replace("\\-", "-")
+    options = page[page.index(".SH OPTIONS"):page.index(".SH EXIT STATUS")]
+    told = set(re.findall(r"^\.BI? (--[a-z-]+)", options, re.M))
+    eq(told, set(re.findall(r"(--[a-z-]+)", text)))
+    for name, what in re.findall(r"^  (--[a-z-]+) ([A-Z]+)", text, re.M):  # and the same arguments
+        assert f'.BI {name} " {what}"' in options, name
 
 
 def main():
