@@ -13,7 +13,7 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_ENVIRONMENT = 3 };
 
 struct options {
-	const char *kubeconfig, *namespace_, *lease, *metrics, *node_selector;
+	const char *kubeconfig, *namespace_, *lease, *metrics, *node_selector, *builders;
 	enum log_level level;
 	bool once;
 };
@@ -38,6 +38,7 @@ static void usage(FILE *to)
 		"  --namespace NS        namespace of the lease (default: POD_NAMESPACE, then ours)\n"
 		"  --lease NAME          name of the lease (default: farrier-controller)\n"
 		"  --metrics ADDR        serve /metrics, /healthz, /readyz on HOST:PORT or :PORT\n"
+		"  --builders PATTERNS   nodes that build for others, by name: 'build-*,n7' (default: none)\n"
 		"  --node-selector SEL   manage only Nodes with these labels (default: all)\n"
 		"  --once                decide and act until nothing is left to do, then end\n"
 		"  --log-level L         debug, info, warn or error (default: info)\n"
@@ -55,6 +56,7 @@ static int read_options(int argc, char **argv, struct options *o)
 		{ "namespace", required_argument, NULL, 'n' },
 		{ "lease", required_argument, NULL, 'l' },
 		{ "metrics", required_argument, NULL, 'm' },
+		{ "builders", required_argument, NULL, 'b' },
 		{ "node-selector", required_argument, NULL, 's' },
 		{ "once", no_argument, NULL, 'o' },
 		{ "log-level", required_argument, NULL, 'L' },
@@ -77,6 +79,9 @@ static int read_options(int argc, char **argv, struct options *o)
 			break;
 		case 'm':
 			o->metrics = optarg;
+			break;
+		case 'b':
+			o->builders = optarg;
 			break;
 		case 's':
 			o->node_selector = optarg;
@@ -205,6 +210,7 @@ static int set_up(struct controller *c, const struct options *o, struct err *e)
 	};
 	struct reconcile_options ro = {
 		.own_node = getenv("NODE_NAME"),
+		.builders = o->builders,
 		.node_selector = o->node_selector,
 		.once = o->once,
 	};
