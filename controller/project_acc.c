@@ -342,8 +342,7 @@ uint64_t project_hash(const struct json *acc)
 		if (!str_empty(s))
 			jhash_member(&h, annotations[i], jhash_str(s));
 	}
-	return builds_hash_with(
-		jhash_end(h), builds_hash_json(json_get(spec, "builds")));
+	return builds_hash_with(jhash_end(h), builds_hash_json(json_get(spec, "builds")));
 }
 
 static int read_acc(struct intern *in, const struct json *obj, struct view_node *n)

@@ -184,7 +184,8 @@ struct view {
 	size_t n_nodes;
 	struct view_gang **gangs; /* in any order, few */
 	size_t n_gangs;
-	const char *builders; /* patterns of names of nodes that build for others; NULL: nothing is shared */
+	const char *
+		builders; /* patterns of names of nodes that build for others; NULL: nothing is shared */
 	const char *own_node; /* that this process runs on, may be NULL */
 };
 
