@@ -183,12 +183,14 @@ static int prepare(struct work *w)
 		r = key_headers(w->q->kernel, w->headers_digest, w->e);
 	if (r == 0)
 		r = choose_args(w);
+	if (r == 0)
+		r = build_sign_open(w);
 	if (r < 0)
 		return r;
 	args = (struct list){ (void *)w->args, w->args_n };
 	in = (struct key_input){ w->source.digest, w->q->kernel->release,
 		w->headers_digest, w->tc.version, systems[w->source.system], &args,
-		NULL };
+		&w->patches };
 	r = key_make(&in, w->res->key, w->e);
 	return r < 0 ? r : own_args(w);
 }

@@ -17,6 +17,9 @@
 
 enum { BUILD_LOG_MAX = 8 << 20, BUILD_WARNINGS_MAX = 8, BUILD_MODULES_MAX = 256 };
 
+/* <secretRef>/tls.key and tls.crt below it sign what `signing.mode: Secret` asks for. */
+#define BUILD_SIGNING "/etc/farrier/signing"
+
 struct build_request {
 	const char *root; /* the host's root: headers, host toolchain, firmware */
 	const char *source_root; /* host source paths are below it; NULL: root */
@@ -24,6 +27,7 @@ struct build_request {
 	const char *driver; /* name of the driver */
 	const struct api_driver_spec *spec; /* source, build, modules, version are used */
 	const struct kernel *kernel;
+	const char *signing; /* folder of signing keys; NULL: BUILD_SIGNING */
 	unsigned jobs; /* 0: as many as CPUs online */
 	bool force; /* build although the store has it */
 	const struct remote *

@@ -293,7 +293,9 @@ int build_keep(struct work *w)
 
 	if (!reports)
 		return err_errno(w->e, -ENOMEM, "verify");
-	r = prove(w, reports);
+	r = build_sign(w);
+	if (r == 0)
+		r = prove(w, reports);
 	if (r == 0)
 		r = store_begin(w->q->state, &t, w->e);
 	if (r == 0)

@@ -12,7 +12,8 @@ static void describe(struct work *w)
 	const struct key_input in = { .source_digest = w->source.digest,
 		.compiler = w->tc.version,
 		.build_system = systems[w->source.system],
-		.make_args = &args };
+		.make_args = &args,
+		.patches = &w->patches };
 
 	if (reuse_recipe(&in, w->recipe, NULL) < 0 ||
 		reuse_config(w->config, w->config_digest, NULL) < 0)

@@ -33,6 +33,10 @@ struct work {
 	struct toolchain tc;
 	char headers_digest[DIGEST_HEX + 1];
 	char recipe[DIGEST_HEX + 1], config_digest[DIGEST_HEX + 1]; /* reuse.h */
+	char signer[10 + DIGEST_HEX +
+		    1]; /* "signed-by:<digest of the certificate>"; "" */
+	const char *signer_item;
+	struct list patches; /* of the key: @signer, or nothing */
 	char *config; /* of the kernel */
 	const char *args
 		[BUILD_ARGS_MAX]; /* make arguments: of the spec, of the kernel, ours */
@@ -58,6 +62,10 @@ bool build_take(struct work *w);
 
 /* build_reuse.c: true when another kernel's artifact is in the store for this one as well now. */
 bool build_reuse(struct work *w);
+
+/* build_sign.c: what the key has to say of signing; then signs what was collected. */
+int build_sign_open(struct work *w);
+int build_sign(struct work *w);
 
 /* build_make.c: runs the build; the log is in @w then. */
 int build_make(struct work *w);

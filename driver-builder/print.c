@@ -97,7 +97,7 @@ static int print_headers(const struct kernel *k, char ret[DIGEST_HEX + 1])
 }
 
 /* Members of the spec that change nothing about what is built. */
-static const char *const not_built[] = { "nodeSelector", "devices", "firmware", "signing",
+static const char *const not_built[] = { "nodeSelector", "devices", "firmware",
 	"onUnbuildable", "deletionPolicy", "paused", "upgradePolicy" };
 
 static int print_spec(const struct api_driver_spec *spec, char ret[DIGEST_HEX + 1])

@@ -12,6 +12,7 @@
 #include "kernels.h"
 
 #define TRUST_FOLDER "/etc/farrier/trusted-keys"
+#define TRUST_SIGNING "/etc/farrier/signing" /* as the agent sees it: BUILD_SIGNING */
 
 struct trust_host {
 	const char *root; /* with the kernel's /lib/modules */

@@ -143,6 +143,16 @@ static int folder_entry(const char *name, void *user)
 		       : add_cert_file(f->t, path, true);
 }
 
+/* <name>/tls.crt: certificates of the keys that sign builds here. */
+static int signing_entry(const char *name, void *user)
+{
+	char path[PATH_MAX];
+
+	return path_join(path, sizeof(path), TRUST_SIGNING, name, "tls.crt", NULL) < 0
+		       ? 0
+		       : add_cert_file(user, path, false);
+}
+
 /* Below the host's root: what the admin says; then those of tools that sign modules, known only. */
 static int read_files(
 	struct trust_keys *t, const struct kernel *k, const struct trust_host *h)
@@ -160,6 +170,9 @@ static int read_files(
 		if (dir_each(folder, folder_entry, &f, NULL) == -ENOMEM)
 			return -ENOMEM;
 	}
+	/* Whose certificate they are is known; whether they are enrolled is not. */
+	if (dir_each(TRUST_SIGNING, signing_entry, t, NULL) == -ENOMEM)
+		return -ENOMEM;
 	/* A kernel that was built on this machine trusts the key that its build made. */
 	if (k->headers && path_join(path, sizeof(path), k->headers,
 				  "certs/signing_key.x509", NULL) == 0)

@@ -11,7 +11,7 @@
 
 /* Where one is kept: DIR/NAME.key, DIR/NAME.pem, DIR/NAME.der. */
 struct identity {
-	char key[PATH_MAX], pem[PATH_MAX], der[PATH_MAX];
+	char key[PATH_MAX + 32], pem[PATH_MAX + 32], der[PATH_MAX + 32];
 	char key_id[41];
 	char cn[64];
 };
