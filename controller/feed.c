@@ -25,6 +25,7 @@ static const char *const paths[FLEET_KINDS_] = {
 	[FLEET_CLASSES] = "/apis/" API_GROUP_VERSION "/acceleratorclasses",
 	[FLEET_NODES] = "/api/v1/nodes",
 	[FLEET_ACCS] = "/apis/" API_GROUP_VERSION "/acceleratornodes",
+	[FLEET_CONFIGS] = "configmaps", /* of our namespace */
 };
 
 static void on_list(void *user)
@@ -71,6 +72,10 @@ static void on_link(bool is_up, const char *why, void *user)
 
 	log_event(is_up ? LOG_INFO : LOG_WARN, is_up ? "watching" : "cannot watch",
 		"collection", paths[s->kind], "why", is_up ? NULL : why, NULL);
+	if (s->kind == FLEET_CONFIGS && !is_up) { /* only their drivers suffer */
+		fleet_without_configs(s->fd->fleet);
+		s->fd->on_change(s->fd->user);
+	}
 }
 
 static const struct watch_ops ops = {
@@ -85,7 +90,15 @@ static int start(struct feed *fd, enum fleet_kind kind, struct err *e)
 {
 	struct watch_options o = { .path = paths[kind] };
 	struct stream *s = &fd->streams[kind];
+	struct buf path CLEANUP(buf_done);
 
+	buf_init(&path, 1024);
+	if (kind == FLEET_CONFIGS) {
+		(void)buf_str(&path, "/api/v1/namespaces/");
+		(void)kube_path_escape(&path, kube_namespace(fd->kube));
+		(void)buf_str(&path, "/configmaps");
+		o.path = buf_cstr(&path);
+	}
 	if (kind == FLEET_NODES)
 		o.label_selector = fd->node_selector;
 	watch_free(s->watch);
@@ -144,6 +157,11 @@ bool feed_check(struct feed *fd)
 		return false;
 	if ((fleet_filter_grew(fd->fleet) || !nodes) && start(fd, FLEET_NODES, &e) < 0)
 		log_error(&e, "cannot watch", "collection", paths[FLEET_NODES], NULL);
+	if (fleet_configs_grew(fd->fleet) && start(fd, FLEET_CONFIGS, &e) < 0) {
+		log_error(&e, "cannot watch", "collection", paths[FLEET_CONFIGS], NULL);
+		fleet_without_configs(fd->fleet);
+	}
 	return fleet_is_synced(fd->fleet, FLEET_NODES) &&
-	       fleet_is_synced(fd->fleet, FLEET_ACCS);
+	       fleet_is_synced(fd->fleet, FLEET_ACCS) &&
+	       fleet_is_synced(fd->fleet, FLEET_CONFIGS);
 }

@@ -29,8 +29,12 @@ int fleet_new(const char *own_node, struct fleet **ret)
 	f->drivers = map_new(fleet_driver_free);
 	f->classes = map_new(fleet_class_free);
 	f->gangs = map_new(fleet_gang_free);
+	f->configs = map_new(fleet_config_free);
+	f->config_wants = map_new(NULL);
+	f->is_synced[FLEET_CONFIGS] = true;
 	f->is_dirty = true;
-	if (!f->in || !f->nodes || !f->drivers || !f->classes || !f->gangs)
+	if (!f->in || !f->nodes || !f->drivers || !f->classes || !f->gangs ||
+		!f->configs || !f->config_wants)
 		return -ENOMEM;
 	if (own_node) {
 		f->own_node = strdup(own_node);
@@ -58,6 +62,8 @@ void fleet_free(struct fleet *f)
 	map_free(f->drivers);
 	map_free(f->classes);
 	map_free(f->gangs);
+	map_free(f->configs);
+	map_free(f->config_wants);
 	view_done(&f->view);
 	arena_free(f->filter_arena);
 	intern_free(f->in);
@@ -107,6 +113,10 @@ void fleet_list_end(struct fleet *f, enum fleet_kind kind)
 
 	f->is_synced[kind] = true;
 	f->is_dirty = true;
+	if (kind == FLEET_CONFIGS) {
+		(void)fleet_sweep_configs(f); /* memory: the next change tries again */
+		return;
+	}
 	if (kind == FLEET_NODES || kind == FLEET_ACCS) {
 		sweep_nodes(f, kind);
 		return;
@@ -191,6 +201,9 @@ int fleet_put(
 	case FLEET_ACCS:
 		r = put_node(f, kind, name, obj);
 		break;
+	case FLEET_CONFIGS:
+		r = fleet_put_config(f, name, obj);
+		break;
 	case FLEET_KINDS_:
 		break;
 	}
@@ -215,9 +228,17 @@ void fleet_delete(struct fleet *f, enum fleet_kind kind, const char *name)
 		if (n)
 			forget_half(f, n, kind);
 		return;
+	case FLEET_CONFIGS:
+		(void)fleet_drop_config(f, name);
+		return;
 	case FLEET_KINDS_:
 		return;
 	}
+}
+
+void fleet_without_configs(struct fleet *f)
+{
+	f->is_synced[FLEET_CONFIGS] = true;
 }
 
 /* ---- the view ---- */

@@ -8,7 +8,14 @@
 #include "err.h"
 #include "project.h"
 
-enum fleet_kind { FLEET_DRIVERS, FLEET_CLASSES, FLEET_NODES, FLEET_ACCS, FLEET_KINDS_ };
+enum fleet_kind {
+	FLEET_DRIVERS,
+	FLEET_CLASSES,
+	FLEET_NODES,
+	FLEET_ACCS,
+	FLEET_CONFIGS, /* ConfigMaps that are sources; synced as long as none is needed */
+	FLEET_KINDS_
+};
 
 struct fleet;
 
@@ -50,6 +57,10 @@ const struct list *fleet_finalizers(const struct fleet *f, const char *driver);
 /* Drivers or classes name labels or resources that the Nodes' records do not have yet: Nodes have to
  * be listed again. The call answers once and takes the new filter into use. */
 bool fleet_filter_grew(struct fleet *f);
+/* Drivers name ConfigMaps that are not kept yet: they have to be listed (again). Answers once. */
+bool fleet_configs_grew(struct fleet *f);
+/* ConfigMaps cannot be listed: go on without. */
+void fleet_without_configs(struct fleet *f);
 const struct list *fleet_resources(const struct fleet *f); /* const char * */
 
 /* What a write under way carries (struct view_assign); NULL @up: settled. Copied. -ENOMEM. */

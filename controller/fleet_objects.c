@@ -15,6 +15,7 @@ void fleet_driver_free(void *value)
 	arena_free(d->head);
 	json_free(d->spec);
 	json_free(d->good_spec);
+	json_free(d->object);
 	free(d);
 }
 
@@ -79,7 +80,8 @@ static uint64_t hash_or_1(uint64_t h)
 }
 
 /* Takes the spec of @obj into @d when it can be used. -ENOMEM. */
-static int take_driver_spec(struct driver *d, const struct json *obj)
+static int take_driver_spec(
+	const struct fleet *f, struct driver *d, const struct json *obj)
 {
 	CLEANUP(arena_freep) struct arena *a = arena_new(FLEET_OBJECT_MAX);
 	CLEANUP(json_freep) struct json *spec = NULL;
@@ -94,11 +96,15 @@ static int take_driver_spec(struct driver *d, const struct json *obj)
 		return r;
 	if (r < 0) {
 		d->v.invalid = arena_strdup(d->head, e.text);
+		d->v.invalid_reason = REASON_MANIFEST_INVALID;
 		return d->v.invalid ? 0 : -ENOMEM;
 	}
 	spec = json_copy(json_get(obj, "spec"));
 	if (!spec)
 		return -ENOMEM;
+	r = fleet_embed(f, spec, d->head, &d->v.invalid, &d->v.invalid_reason);
+	if (r < 0 || d->v.invalid)
+		return r;
 	(void)json_del(spec, "nodeSelector");
 	(void)json_del(spec, "upgradePolicy");
 	arena_free(d->good);
@@ -140,7 +146,38 @@ static int read_good(struct driver *d, const struct json *j)
 	return d->v.good.version && d->v.good.text ? 0 : -ENOMEM;
 }
 
-static int fill_driver(struct driver *d, const struct json *obj)
+/* What its source came from is read again when the ConfigMap changes. -ENOMEM. */
+static int keep_object(struct driver *d, const struct json *obj)
+{
+	json_free(TAKE(d->object));
+	if (!fleet_wants_config(obj))
+		return 0;
+	d->object = json_copy(obj);
+	return d->object ? 0 : -ENOMEM;
+}
+
+int fleet_embed_again(struct fleet *f, const char *name)
+{
+	int r = 0, n = 0;
+	size_t it = 0;
+	void *value;
+
+	while (r >= 0 && map_next(f->drivers, &it, NULL, &value)) {
+		struct driver *d = value;
+
+		if (!d->object ||
+			(name && !streq(name, view_str(json_str(json_path(d->object,
+						      "spec.source.configMap.name"))))))
+			continue;
+		d->v.invalid = NULL;
+		r = take_driver_spec(f, d, d->object);
+		f->is_dirty = true;
+		n++;
+	}
+	return r < 0 ? r : n > 0;
+}
+
+static int fill_driver(const struct fleet *f, struct driver *d, const struct json *obj)
 {
 	arena_free(d->head);
 	d->v.conditions = (struct list){ 0 };
@@ -159,7 +196,9 @@ static int fill_driver(struct driver *d, const struct json *obj)
 	if (read_conditions(d->head, json_get(obj, "status"), &d->v.conditions) < 0 ||
 		read_good(d, json_path(obj, "status.lastGood")) < 0)
 		return -ENOMEM;
-	return take_driver_spec(d, obj);
+	if (keep_object(d, obj) < 0)
+		return -ENOMEM;
+	return take_driver_spec(f, d, obj);
 }
 
 int fleet_put_driver(struct fleet *f, const char *name, const struct json *obj)
@@ -183,7 +222,7 @@ int fleet_put_driver(struct fleet *f, const char *name, const struct json *obj)
 			return -ENOMEM;
 	}
 	d->seen = f->lists[FLEET_DRIVERS];
-	r = fill_driver(d, obj);
+	r = fill_driver(f, d, obj);
 	if (r < 0)
 		(void)map_del(f->drivers, name);
 	return r < 0 ? r : 1;

@@ -196,7 +196,7 @@ static const struct plan_kernel *unbuildable(const struct plan_driver *d)
 static void say_ready(struct saying *s, struct plan_driver *d, const char *counts)
 {
 	if (d->driver->invalid)
-		say(s, "Ready", false, reason_name(REASON_MANIFEST_INVALID),
+		say(s, "Ready", false, reason_name(d->driver->invalid_reason),
 			d->driver->invalid);
 	else if (d->desired == 0)
 		say(s, "Ready", false,
@@ -213,7 +213,7 @@ static void say_ready(struct saying *s, struct plan_driver *d, const char *count
 static void say_stalled(struct saying *s, struct plan_driver *d)
 {
 	if (d->driver->invalid)
-		say(s, "Stalled", true, reason_name(REASON_MANIFEST_INVALID),
+		say(s, "Stalled", true, reason_name(d->driver->invalid_reason),
 			d->driver->invalid);
 	else if (d->is_stopped)
 		say(s, "Stalled", true, reason_name(REASON_ROLLOUT_STOPPED),

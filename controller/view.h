@@ -4,6 +4,7 @@
 #pragma once
 
 #include "api.h"
+#include "reason.h"
 
 struct arena;
 
@@ -158,6 +159,7 @@ struct view_driver {
 	bool has_spec; /* d is usable */
 	bool has_finalizer; /* VIEW_FINALIZER */
 	const char *invalid; /* why the newest spec cannot be used; NULL: it can */
+	enum reason invalid_reason;
 	uint64_t selector; /* hash of spec.nodeSelector, never 0 */
 	uint64_t spec_hash; /* jhash() of the spec as nodes get it */
 	struct list conditions; /* struct api_condition, as stored */

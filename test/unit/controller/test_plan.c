@@ -222,6 +222,7 @@ static void test_unreadable(void **state)
 	setup(&w, 1);
 	w.d[0].has_spec = false;
 	w.d[0].invalid = "'spec.modules': required";
+	w.d[0].invalid_reason = REASON_MANIFEST_INVALID;
 	give(&w, 0, 2, 7);
 	run(&w);
 	assert_null(out(&w, 0));
