@@ -193,6 +193,22 @@ def classes():
     assert "edu" in names, names
 
 
+@check("chart: shipped classes are made when chosen, once the cluster knows their kind")
+def chosen_classes():
+    known = ("--api-versions", "farrier.dev/v1alpha1/AcceleratorClass")
+    assert not of(render(), "AcceleratorClass"), "one is there by itself"
+    p = run("helm", "template", "farrier", CHART, *known, "--set", "classes.enabled={nvidia,intel-gpu}")
+    assert p.returncode == 0, p.stderr
+    have = of([d for d in yaml.safe_load_all(p.stdout) if d], "AcceleratorClass")
+    assert [o["metadata"]["name"] for o in have] == ["nvidia", "intel-gpu-i915", "intel-gpu-xe"], have
+    p = run("helm", "template", "farrier", CHART, "--set", "classes.enabled={nvidia}")
+    assert p.returncode != 0 and "then upgrade with it" in p.stderr, p.stderr
+    p = run("helm", "template", "farrier", CHART, *known, "--set", "classes.enabled={nope}")
+    assert p.returncode != 0 and "no class 'nope'" in p.stderr, p.stderr
+    p = run("helm", "template", "farrier", CHART, *known, "--set", "classes.enabled={../crds/x}")
+    assert p.returncode != 0 and "enabled" in p.stderr, p.stderr
+
+
 @check("argocd: health of each state")
 def argocd():
     with open("manifests/argocd/health.yaml") as f:
