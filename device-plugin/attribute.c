@@ -237,28 +237,105 @@ static int builtin(const struct inventory *inv, const struct device *d, size_t i
 	}
 }
 
-static int fill(const struct inventory *inv, const struct device *d,
+/* ---- values that are kept ---- */
+struct value {
+	struct value *next;
+	char *file, *regexp; /* as the class has them; regexp NULL: none */
+	char text[VALUE_MAX];
+};
+
+void values_free(struct value *v)
+{
+	while (v) {
+		struct value *next = v->next;
+
+		free(v->file);
+		free(v->regexp);
+		free(v);
+		v = next;
+	}
+}
+
+static bool is_same(const char *a, const char *b)
+{
+	return a && b ? streq(a, b) : a == b;
+}
+
+/* The link to the driver is another one after each binding: then nothing is known any more. */
+static bool known(const struct inventory *inv, struct device *d,
+	const struct api_variable *v, char *out, size_t size)
+{
+	char dir[ATTRIBUTE_PATH_MAX], path[ATTRIBUTE_PATH_MAX];
+	struct stat st = { 0 };
+
+	if (!d->is_present || inventory_dir(inv, d, dir, sizeof(dir)) < 0 ||
+		path_join(path, sizeof(path), dir, "driver", NULL) < 0 ||
+		lstat(path, &st) < 0)
+		st.st_ino = 0;
+	if (!st.st_ino || st.st_ino != d->bound) {
+		values_free(TAKE(d->values));
+		d->bound = st.st_ino;
+	}
+	for (const struct value *k = d->values; k; k = k->next)
+		if (streq(k->file, v->file) && is_same(k->regexp, v->regexp) &&
+			strlen(k->text) < size) {
+			memcpy(out, k->text, strlen(k->text) + 1);
+			return true;
+		}
+	return false;
+}
+
+/* A convenience: without memory it is read again. */
+static void keep(struct device *d, const struct api_variable *v, const char *text)
+{
+	struct value *k = calloc(1, sizeof(*k));
+
+	if (!k || !d->bound || !is_value(text) || strlen(text) >= sizeof(k->text)) {
+		free(k);
+		return;
+	}
+	memcpy(k->text, text, strlen(text) + 1);
+	k->file = strdup(v->file);
+	k->regexp = v->regexp ? strdup(v->regexp) : NULL;
+	if (!k->file || (v->regexp && !k->regexp)) {
+		values_free(k);
+		return;
+	}
+	k->next = d->values;
+	d->values = k;
+}
+
+static int fill(const struct inventory *inv, struct device *d,
 	const struct api_class_spec *s, const char *text, bool is_regexp, char *out,
 	size_t size, struct err *e);
 
-static int variable(const struct inventory *inv, const struct device *d,
+static int variable(const struct inventory *inv, struct device *d,
 	const struct api_variable *v, char *out, size_t size)
 {
 	char file[EXPANDED_MAX], regexp[PATTERN_MAX], path[ATTRIBUTE_PATH_MAX];
+	bool is_kept = *v->file == '/';
 	int r = fill(inv, d, NULL, v->file, false, file, sizeof(file), NULL);
 
+	if (is_kept && known(inv, d, v, out, size))
+		return 0;
 	if (r == 0)
 		r = find_file(inv, d, file, path, sizeof(path));
 	if (r < 0)
 		return r;
-	if (!v->regexp)
-		return read_first_line(path, out, size);
-	r = fill(inv, d, NULL, v->regexp, true, regexp, sizeof(regexp), NULL);
-	return r < 0 ? r : search(path, regexp, out, size);
+	if (!v->regexp) {
+		r = read_first_line(path, out, size);
+	} else {
+		r = fill(inv, d, NULL, v->regexp, true, regexp, sizeof(regexp), NULL);
+		if (r == 0)
+			r = search(path, regexp, out, size);
+	}
+	if (r == 0 && is_kept)
+		keep(d, v, out);
+	return r;
 }
 
 /* -ESRCH: no such variable. @s NULL: builtins only. */
-static int value_of(const struct inventory *inv, const struct device *d,
+static int value_of(const struct inventory *inv, struct device *d,
 	const struct api_class_spec *s, const char *name, char *out, size_t size)
 {
 	const struct api_variable *v = s ? s->variables.items : NULL;
@@ -291,7 +368,7 @@ static int add_value(const char *value, bool is_regexp, char *out, size_t size, 
 }
 
 /* Braces that name no variable stay, as regular expressions have them. */
-static int fill(const struct inventory *inv, const struct device *d,
+static int fill(const struct inventory *inv, struct device *d,
 	const struct api_class_spec *s, const char *text, bool is_regexp, char *out,
 	size_t size, struct err *e)
 {
@@ -325,9 +402,8 @@ static int fill(const struct inventory *inv, const struct device *d,
 	return 0;
 }
 
-int expand(const struct inventory *inv, const struct device *d,
-	const struct api_class_spec *s, const char *text, char *out, size_t size,
-	struct err *e)
+int expand(const struct inventory *inv, struct device *d, const struct api_class_spec *s,
+	const char *text, char *out, size_t size, struct err *e)
 {
 	return fill(inv, d, s, text, false, out, size, e);
 }

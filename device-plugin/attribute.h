@@ -20,9 +20,10 @@ int attribute_matches(const struct inventory *inv, const struct device *d,
 	const struct api_attribute *a) _must_check_;
 
 /* @text with the values of @d for its {variables}, which never hold more than letters, digits and
- * "._:-". -ENOENT when one has no value now, -ENAMETOOLONG; @e names the variable. */
-int expand(const struct inventory *inv, const struct device *d,
-	const struct api_class_spec *s, const char *text, char *out, size_t size,
-	struct err *e) _must_check_;
+ * "._:-". -ENOENT when one has no value now, -ENAMETOOLONG; @e names the variable. What a driver says
+ * in /proc is read once for as long as it stays bound: of a card that hangs, such a file may hang. */
+int expand(const struct inventory *inv, struct device *d, const struct api_class_spec *s,
+	const char *text, char *out, size_t size, struct err *e) _must_check_;
 /* Is there any {variable} in it? */
 bool has_variables(const char *text);
+void values_free(struct value *v);

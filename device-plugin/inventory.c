@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "attribute.h"
 #include "file.h"
 #include "inventory_crawl.h"
 #include "inventory_udev.h"
@@ -39,6 +40,7 @@ static void device_free(struct device *d)
 	free(d->syspath);
 	free(d->class_name);
 	free(d->resource_name);
+	values_free(d->values);
 	free(d->nodes);
 	free(d);
 }

@@ -19,6 +19,8 @@ enum {
 	INVENTORY_MAX = 4096, /* devices of all buses */
 };
 
+struct value; /* see attribute.h */
+
 struct device_node {
 	char subsystem[32];
 	char name[32]; /* in sysfs: "edu0" */
@@ -44,6 +46,8 @@ struct device {
 	char driver_build
 		[96]; /* "version srcversion" of its driver's module, "" not asked */
 
+	struct value *values; /* what its driver said in /proc */
+	ino_t bound; /* of the link to its driver, when that was read */
 	ino_t ino; /* of its folder: another one is another device at the same address */
 	uint64_t seen, nodes_seen; /* number of the scan */
 	struct device_node *nodes; /* see inventory_nodes() */

@@ -88,6 +88,39 @@ def check_nvidia_early(m):
     eq([h for _, _, h, _, _ in listed(m)], ["Healthy", "Unhealthy"])
 
 
+@check("nvidia: the driver's file is read once while it stays bound, and again when it is bound anew", "nvidia")
+def check_nvidia_bound(m):
+    nvidia_shared(m)
+    nvidia(m, "0000:17:00.0", 0, 0)
+    info = "proc/driver/nvidia/gpus/0000:17:00.0/information"
+
+    def node():
+        try:
+            spec = json.load(open(m.path("cdi/farrier.dev-nvidia.json")))
+        except OSError:
+            return None
+        return spec["devices"][0]["containerEdits"]["deviceNodes"][0]["path"]
+
+    def bound_anew(minor):
+        link = m.path("sys/devices/pci0000:00/0000:17:00.0/driver")
+        os.symlink(os.readlink(link), link + ".new")
+        m.file(info, f"Device Minor: {minor}\n")
+        os.rename(link + ".new", link)
+        m.node(f"nvidia{minor}")
+    with Node(m) as n:
+        n.list("nvidia.com/gpu", ["0000:17:00.0 Healthy 0"])
+        eq(node(), "/dev/nvidia0")
+        os.unlink(m.path(info))
+        os.mkfifo(m.path(info))  # whoever reads it now hangs
+        os.unlink(m.path("dev/nvidia0"))
+        n.list("nvidia.com/gpu", ["0000:17:00.0 Unhealthy 0"])  # so it looked, and knew the node
+        m.node("nvidia0")
+        n.list("nvidia.com/gpu", ["0000:17:00.0 Healthy 0"])
+        os.unlink(m.path(info))
+        bound_anew(3)
+        wait_for("the other node", lambda: node() == "/dev/nvidia3")
+
+
 @check("nvidia-cdi: NVIDIA's own CDI device by UUID, one not initialised is unhealthy", "nvidia-cdi")
 def check_nvidia_cdi(m):
     nvidia(m, "0000:17:00.0", 0, 0)

@@ -174,16 +174,16 @@ static void expands(void **state)
 	world_new(&w, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct err e = { 0 };
-		int r = expand(w.inv, inventory_find(w.inv, ID), &s, cases[i].text, out,
-			sizeof(out), &e);
+		int r = expand(w.inv, (struct device *)inventory_find(w.inv, ID), &s,
+			cases[i].text, out, sizeof(out), &e);
 
 		if ((r == 0) != !!cases[i].want || (r < 0 && !e.text[0]))
 			fail_msg("case '%s': %d, %s", cases[i].text, r, e.text);
 		if (r == 0 && !streq(out, cases[i].want))
 			fail_msg("case '%s': '%s'", cases[i].text, out);
 	}
-	assert_int_equal(
-		expand(w.inv, inventory_find(w.inv, ID), &s, "{address}", out, 8, NULL),
+	assert_int_equal(expand(w.inv, (struct device *)inventory_find(w.inv, ID), &s,
+				 "{address}", out, 8, NULL),
 		-ENAMETOOLONG);
 	world_done(&w);
 }
