@@ -31,7 +31,10 @@ static bool same_bytes(const char *a, const char *b)
 	       streq(da, db);
 }
 
-static int add_module(struct work *w, const char *path, const char *file, bool strip)
+/* @built is the file that the build made: the kernel's name for the module is made of it, whatever the
+ * file is called that is installed. */
+static int add_module(
+	struct work *w, const char *path, const char *built, const char *file, bool strip)
 {
 	struct build_module *m;
 	size_t i;
@@ -40,16 +43,20 @@ static int add_module(struct work *w, const char *path, const char *file, bool s
 		return err_reason(w->e, -E2BIG, REASON_SOURCE_INVALID,
 			"more than %d modules were built", BUILD_MODULES_MAX);
 	m = &w->modules[w->modules_n];
-	if (strlen(file) >= sizeof(m->file) || strlen(file) - 3 >= sizeof(m->name))
+	if (strlen(file) >= sizeof(m->file) || strlen(built) - 3 >= sizeof(m->name))
 		return err_reason(w->e, -ENAMETOOLONG, REASON_SOURCE_INVALID,
 			"'%.128s' is too long for a module", file);
 	(void)snprintf(m->path, sizeof(m->path), "%s", path);
 	(void)snprintf(m->file, sizeof(m->file), "%s", file);
-	kernel_name(file, m->name, sizeof(m->name));
+	kernel_name(built, m->name, sizeof(m->name));
 	m->strip = strip;
 	for (i = 0; i < w->modules_n; i++) {
-		if (!streq(w->modules[i].name, m->name))
-			continue;
+		if (!streq(w->modules[i].name, m->name)) {
+			if (!streq(w->modules[i].file, m->file))
+				continue;
+			return err_reason(w->e, -EEXIST, REASON_SOURCE_INVALID,
+				"two modules want to be the file '%s'", m->file);
+		}
 		/* Makefiles like to copy what they built to a second place. */
 		return same_bytes(w->modules[i].path, path)
 			       ? 0
@@ -84,7 +91,7 @@ static int walk_entry(const char *name, void *user)
 			r = dir_each(k->path, walk_entry, k, k->w->e);
 			k->depth--;
 		} else if (S_ISREG(st.st_mode) && n > 3 && streq(name + n - 3, ".ko")) {
-			r = add_module(k->w, k->path, name, true);
+			r = add_module(k->w, k->path, name, name, true);
 		}
 	}
 	k->path[len] = '\0';
@@ -131,7 +138,7 @@ static int collect_dkms(struct work *w)
 
 	for (i = 0; r == 0 && i < w->dkms.modules_n; i++) {
 		const struct dkms_module *m = &w->dkms.modules[i];
-		char path[PATH_MAX], file[NAME_MAX + 1];
+		char path[PATH_MAX], built[NAME_MAX + 1], file[NAME_MAX + 1];
 		int n = snprintf(path, sizeof(path), "%s/%s%s%s.ko", w->src, m->location,
 			*m->location ? "/" : "", m->name);
 
@@ -139,8 +146,9 @@ static int collect_dkms(struct work *w)
 			return err_reason(w->e, -ENOENT, REASON_BUILD_FAILED,
 				"the build ended well and left no '%s%s%s.ko'",
 				m->location, *m->location ? "/" : "", m->name);
+		(void)snprintf(built, sizeof(built), "%s.ko", m->name);
 		(void)snprintf(file, sizeof(file), "%s.ko", m->dest_name);
-		r = add_module(w, path, file, m->strip);
+		r = add_module(w, path, built, file, m->strip);
 	}
 	return r;
 }
@@ -159,6 +167,18 @@ static struct build_module *find_module(struct work *w, const char *name, size_t
 	return NULL;
 }
 
+/* What the kernel calls the module that is installed as @file; NULL. */
+static const char *name_of_file(const struct work *w, const char *file)
+{
+	size_t i, n = strlen(file);
+
+	for (i = 0; i < w->modules_n; i++)
+		if (strncmp(w->modules[i].file, file, n) == 0 &&
+			streq(w->modules[i].file + n, ".ko"))
+			return w->modules[i].name;
+	return NULL;
+}
+
 /* Those of the spec first, in its order: the order in which they are loaded. */
 static int order_modules(struct work *w)
 {
@@ -168,9 +188,14 @@ static int order_modules(struct work *w)
 	for (i = 0; i < w->q->spec->modules.n; i++) {
 		struct build_module *m = find_module(w, wanted[i].name, 0), tmp;
 
-		if (!m)
+		if (!m) {
+			const char *other = name_of_file(w, wanted[i].name);
+
 			return err_reason(w->e, -ENOENT, REASON_MODULE_MISSING,
-				"the build made no module '%s'", wanted[i].name);
+				"the build made no module '%s'%s%s%s", wanted[i].name,
+				other ? "; the kernel calls what is in that file '" : "",
+				other ? other : "", other ? "'" : "");
+		}
 		if (m < &w->modules[at])
 			continue; /* named twice */
 		tmp = w->modules[at];

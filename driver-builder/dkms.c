@@ -21,7 +21,7 @@ const char dkms_script[] =
 	"MAKE_MATCH BUILT_MODULE_NAME BUILT_MODULE_LOCATION DEST_MODULE_NAME "
 	"DEST_MODULE_LOCATION STRIP PATCH PATCH_MATCH BUILD_EXCLUSIVE_KERNEL "
 	"BUILD_EXCLUSIVE_KERNEL_MIN BUILD_EXCLUSIVE_KERNEL_MAX BUILD_EXCLUSIVE_ARCH "
-	"BUILD_EXCLUSIVE_CONFIG BUILD_DEPENDS; do\n"
+	"BUILD_EXCLUSIVE_CONFIG BUILD_DEPENDS OBSOLETE_BY; do\n"
 	"\tdeclare -n farrier_a=$farrier_v\n"
 	"\tfor farrier_i in \"${!farrier_a[@]}\"; do\n"
 	"\t\tbuiltin printf '%s[%s]=%s\\0' \"$farrier_v\" \"$farrier_i\" "
@@ -51,6 +51,7 @@ enum var {
 	V_ONLY_ARCH,
 	V_ONLY_CONFIG,
 	V_DEPENDS,
+	V_OBSOLETE,
 	VARS_
 };
 static const char *const var_names[VARS_] = {
@@ -74,6 +75,7 @@ static const char *const var_names[VARS_] = {
 	[V_ONLY_ARCH] = "BUILD_EXCLUSIVE_ARCH",
 	[V_ONLY_CONFIG] = "BUILD_EXCLUSIVE_CONFIG",
 	[V_DEPENDS] = "BUILD_DEPENDS",
+	[V_OBSOLETE] = "OBSOLETE_BY",
 };
 
 struct vars {
@@ -230,6 +232,23 @@ static int check_config(const struct parser *p)
 	return 0;
 }
 
+static int check_range(const struct parser *p)
+{
+	const char *min = var(p, V_ONLY_MIN, 0), *max = var(p, V_ONLY_MAX, 0);
+	const char *name = var_names[V_ONLY_MAX], *release = p->kernel->release;
+
+	if (!*max) {
+		max = var(p, V_OBSOLETE, 0);
+		name = var_names[V_OBSOLETE];
+	}
+	if (*min && dkms_version_cmp(release, min) < 0)
+		return not_for_us(p, "'%s' is before BUILD_EXCLUSIVE_KERNEL_MIN '%.80s'",
+			release, min);
+	if (*max && dkms_version_cmp(release, max) > 0)
+		return not_for_us(p, "'%s' is behind %s '%.80s'", release, name, max);
+	return 0;
+}
+
 static int check_exclusive(const struct parser *p)
 {
 	const char *kernel = var(p, V_ONLY_KERNEL, 0), *arch = var(p, V_ONLY_ARCH, 0);
@@ -243,6 +262,8 @@ static int check_exclusive(const struct parser *p)
 	if (r == 0)
 		return not_for_us(p, "BUILD_EXCLUSIVE_ARCH '%.80s' does not match '%s'",
 			arch, p->kernel->arch);
+	if (r >= 0)
+		r = check_range(p);
 	return r < 0 ? r : check_config(p);
 }
 
@@ -417,7 +438,7 @@ static int add_commands(struct parser *p)
 
 static int add_unsupported(struct parser *p)
 {
-	static const enum var later[] = { V_DEPENDS, V_ONLY_MIN, V_ONLY_MAX };
+	static const enum var later[] = { V_DEPENDS };
 	size_t i;
 
 	p->out.unsupported = arena_array(p->a, ARRAY_SIZE(later), sizeof(char *));

@@ -5,8 +5,8 @@
  * the pure dkms_parse() reads.
  *
  * Supported: PACKAGE_NAME, PACKAGE_VERSION, MAKE[], MAKE_MATCH[], CLEAN, BUILT_MODULE_NAME[] and
- * _LOCATION[], DEST_MODULE_NAME[] and _LOCATION[], BUILD_EXCLUSIVE_KERNEL/_ARCH/_CONFIG,
- * PATCH[]/PATCH_MATCH[], PRE_BUILD, POST_BUILD, STRIP[]. Others that change what is built
+ * _LOCATION[], DEST_MODULE_NAME[] and _LOCATION[], BUILD_EXCLUSIVE_KERNEL/_KERNEL_MIN/_KERNEL_MAX/
+ * _ARCH/_CONFIG, OBSOLETE_BY (as _KERNEL_MAX, where there is none), PATCH[]/PATCH_MATCH[], PRE_BUILD, POST_BUILD, STRIP[]. Others that change what is built
  * (BUILD_DEPENDS[]) are named in `unsupported`; those about installing on a host (POST_INSTALL, …)
  * do not concern us.
  */
@@ -60,3 +60,6 @@ extern const char dkms_script[];
  * module, path escapes, bad expressions, malformed records. */
 int dkms_parse(struct arena *a, const char *data, size_t len,
 	const struct dkms_kernel *kernel, struct dkms *ret, struct err *e) _must_check_;
+
+/* <0, 0, >0, as DKMS orders kernels: "3.4.999" < "3.5-rc2" and "4.12" < "4.12-rc1" < "4.12.3". Pure. */
+int dkms_version_cmp(const char *a, const char *b);

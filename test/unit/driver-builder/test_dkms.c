@@ -66,6 +66,18 @@ static const struct {
 		REASON_NOT_FOR_THIS_KERNEL },
 	{ "exclusive config, negated", ONE "BUILD_EXCLUSIVE_CONFIG[0]=!CONFIG_PCI|",
 		REASON_NOT_FOR_THIS_KERNEL },
+	{ "within the range",
+		ONE
+		"BUILD_EXCLUSIVE_KERNEL_MIN[0]=5.15|BUILD_EXCLUSIVE_KERNEL_MAX[0]=6.1.0-100|",
+		0, DEFAULT_MAKE, "/m>m:1,", "" },
+	{ "before the range", ONE "BUILD_EXCLUSIVE_KERNEL_MIN[0]=6.10|",
+		REASON_NOT_FOR_THIS_KERNEL },
+	{ "behind the range", ONE "BUILD_EXCLUSIVE_KERNEL_MAX[0]=6.1.0-47|",
+		REASON_NOT_FOR_THIS_KERNEL },
+	{ "obsolete", ONE "OBSOLETE_BY[0]=6.0|", REASON_NOT_FOR_THIS_KERNEL },
+	{ "not obsolete, by the range",
+		ONE "OBSOLETE_BY[0]=6.0|BUILD_EXCLUSIVE_KERNEL_MAX[0]=6.2|", 0,
+		DEFAULT_MAKE, "/m>m:1,", "" },
 	{ "nothing", "", REASON_SOURCE_INVALID },
 	{ "no version", "PACKAGE_NAME[0]=p|", REASON_SOURCE_INVALID },
 	{ "no module", HEAD, REASON_SOURCE_INVALID },
@@ -223,10 +235,27 @@ static void test_evaluation(void **state)
 	assert_int_equal(dir_remove(dir, &e), 0);
 }
 
+static void test_versions(void **state)
+{
+	/* Each before the next. */
+	static const char *const order[] = { "", "2.6.9", "2.6.24", "2.6.24-16",
+		"3.4.999", "3.5-rc2", "3.5.1", "3.18", "4.12", "4.12-rc1", "4.12.3",
+		"6.1.0-9", "6.1.0-47-amd64", "6.1.0-56-amd64", "6.12", "1000.1" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
+		for (size_t k = 0; k < ARRAY_SIZE(order); k++) {
+			int r = dkms_version_cmp(order[i], order[k]);
+
+			if ((r < 0) != (i < k) || (r > 0) != (i > k))
+				fail_msg("'%s' '%s': %d", order[i], order[k], r);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_random_damage),
 		cmocka_unit_test(test_evaluation),
 	};
