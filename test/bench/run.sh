@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # make bench: figures, each beside its peer's from the same run on the same machine:
-#   build       farrier-driver-builder build against plain make of the same tree, for the same kernel (medians)
+#   build       farrier-driver-builder build against plain make and DKMS of the same tree, for the same kernel (medians)
 #   allocate    microseconds of an Allocate call, against the upstream sample plugin, asked by the kubelet's own client
 #   memory      RSS and anonymous memory of the three processes, and of the sample plugin
 # Prints a table; rows for docs/figures.md go to build/bench.md.  usage: run.sh [RUNS=5]    root
@@ -60,9 +60,17 @@ ours() {
 	rm -rf "$w/st"
 	"$bin/farrier-driver-builder" build --source "$root/usr/src/edu-1.0" --kernel $abi --root "$root" --state "$w/st" --run "$w/rn"
 }
-plain >/dev/null # warms the page cache for both
-for _ in $(seq "$runs"); do timed plain >>"$w/plain"; timed ours >>"$w/ours"; done
+dkms() { # Debian's, unpacked
+	rm -rf "$w/dkms"
+	mkdir "$w/dkms"
+	bash "$packages/usr/sbin/dkms" build -m edu -v 1.0 -k $abi --kernelsourcedir "$root/usr/src/linux-headers-$abi" \
+		--dkmstree "$w/dkms" --sourcetree "$root/usr/src" --no-depmod -j "$(nproc)"
+}
+packages=$(test/matrix/fetch.sh)
+plain >/dev/null # warms the page cache for all
+for _ in $(seq "$runs"); do timed plain >>"$w/plain"; timed ours >>"$w/ours"; timed dkms >>"$w/bydkms"; done
 row "build of edu, s (peer: make)" "$(median <"$w/ours")" "$(median <"$w/plain")"
+row "build of edu, s (peer: DKMS)" "$(median <"$w/ours")" "$(median <"$w/bydkms")"
 
 echo "== allocate" >&2
 test/shim/make-tree.sh "$w/shim" new $abi >/dev/null
