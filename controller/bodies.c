@@ -317,9 +317,9 @@ static int set_good(
 	struct json *j;
 	int r;
 
+	buf_init(&text, GOOD_MAX);
 	if (!is_new && d->good.generation == 0)
 		return 0;
-	buf_init(&text, GOOD_MAX);
 	/* One that is too large to keep is not kept. */
 	if (is_new && json_print(fleet_driver_spec(f, d->name), false, &text) < 0)
 		return 0;
