@@ -113,6 +113,8 @@ test-long: ## what is too long for `make test`
 	$(Q)test/run.sh --long
 demo: ## a node upgrades its kernel and gets its accelerators back (KEEP=1 leaves it up)
 	$(Q)test/demo.sh
+demo-standalone: ## the same without any cluster, with NVIDIA's driver beside it (BIG=fbar: without)
+	$(Q)test/standalone/demo.sh
 lint: ## format, clang-tidy, cppcheck, banned calls, direction of includes
 	$(Q)hack/lint.sh
 bench: ## figures, each as a ratio to a peer measured in the same run
@@ -162,4 +164,4 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s'|'
 
-.PHONY: all docs manifests san-programs unit check setup test test-long demo lint bench image cluster fuzz fuzz-targets install clean help
+.PHONY: all docs manifests san-programs unit check setup test test-long demo demo-standalone lint bench image cluster fuzz fuzz-targets install clean help
