@@ -18,21 +18,21 @@ def faulty(w, **env):
 
 @check("while a machine boots the kubelet's folder is looked at every 10 ms, else every second", kubelet=False)
 def boot_polling(w):
-    def looks():  # within two seconds
+    def looks():  # how many in how many seconds
         faulty(w, INOTIFY=1, LOOKS=w.path("looks"), **boot)
         p = w.start()
         p.wait("serving", 10, msg="serving")
-        n = os.path.getsize(w.path("looks"))
+        n, t = os.path.getsize(w.path("looks")), time.time()
         time.sleep(2)
-        n = os.path.getsize(w.path("looks")) - n
+        n, t = os.path.getsize(w.path("looks")) - n, time.time() - t
         eq(p.end(), 0)
-        return n
+        return n, t
     boot = {}
-    n = looks()
-    assert 1 <= n <= 4, f"{n} looks in 2 s"
+    n, t = looks()
+    assert 1 <= n <= t + 2, f"{n} looks in {t:.1f} s"
     boot = {"BOOT": 1}
-    n = looks()
-    assert 20 <= n <= 210, f"{n} looks in 2 s of a boot"
+    n, t = looks()
+    assert 20 <= n <= 100 * t + 10, f"{n} looks in {t:.1f} s of a boot"
 
 
 @check("without inotify: a kubelet that starts anew is registered with within 5 s, a new class is seen (14)")
@@ -43,10 +43,15 @@ def no_inotify(w):
         w.stub.skip()
         w.stub.send("restart")
         t = w.stub.wait("started", event="started")["at"]
-        o = w.stub.list(BOTH, timeout=5)
+        o = w.stub.list(BOTH, timeout=8)
         print(f"#   list {1000 * (o['at'] - t):.0f} ms after the kubelet's start")
+    end = time.time() + 10
+    while not w.sockets():  # the list may be one that the kubelet before got, told late
+        assert time.time() < end, "no socket"
+        time.sleep(0.05)
+    w.stub.skip()
     os.unlink(w.sockets()[0])
-    w.stub.list(BOTH, timeout=5)
+    w.stub.list(BOTH, timeout=10)
     w.cls("edu", resource="farrier.dev/other")
     w.stub.list(BOTH, resource="farrier.dev/other", timeout=15)
 
