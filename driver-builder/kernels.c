@@ -366,6 +366,37 @@ int kernels_scan(const char *root, struct kernels *ret, struct err *e)
 	return 0;
 }
 
+int kernels_add_extra(
+	struct kernels *ks, const char *root, const char *release, struct err *e)
+{
+	struct kernel *items, *k = (struct kernel *)(uintptr_t)kernels_find(ks, release);
+	int r;
+
+	if (k && (k->has_modules || k->is_running || k->is_extra))
+		return 0;
+	if (!kernel_release_is_valid(release))
+		return err_set(e, -EINVAL, "'%.80s' is no kernel release", release);
+	if (!k && ks->n >= KERNELS_MAX)
+		return err_set(e, -E2BIG, "more than %d kernels", KERNELS_MAX);
+	if (!k) {
+		items = reallocarray(ks->items, ks->n + 1, sizeof(*items));
+		if (!items)
+			return err_errno(e, -ENOMEM, "kernel '%s'", release);
+		ks->items = items;
+		k = &items[ks->n++];
+		*k = (struct kernel){ 0 };
+		memcpy(k->release, release, strlen(release) + 1);
+	}
+	k->is_extra = true;
+	/* A folder with nothing but the link to the headers has been looked at already. */
+	free(TAKE(k->missing));
+	free(TAKE(k->headers));
+	free(TAKE(k->headers_in));
+	r = find_headers(root, k);
+	qsort(ks->items, ks->n, sizeof(*ks->items), newest_first);
+	return r < 0 ? err_errno(e, r, "kernel '%s'", release) : 0;
+}
+
 const struct kernel *kernels_find(const struct kernels *k, const char *release)
 {
 	size_t i;

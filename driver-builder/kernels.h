@@ -25,6 +25,7 @@ struct kernel {
 	bool has_image; /* <root>/boot/vmlinuz-R or <root>/lib/modules/R/vmlinuz */
 	bool is_running; /* uname -r */
 	bool is_next; /* what a reboot would start, as far as the host says */
+	bool is_extra; /* a spec asks for it, the host has not installed it: see kernels_add_extra() */
 	char *headers; /* real path of the header tree as we see it; NULL */
 	char *headers_in; /* the same as the host sees it (without the root in front); NULL */
 	char *missing; /* what install misses, for people: "no 'Module.symvers' in '…'"; NULL */
@@ -40,6 +41,11 @@ struct kernels {
  * per kernel, so that it can be called at every event. @ret is the caller's: kernels_done(). */
 int kernels_scan(const char *root, struct kernels *ret, struct err *e) _must_check_;
 void kernels_done(struct kernels *k);
+/* Adds a release that the host has not installed, because something shall be built for it ahead: it is
+ * COMPLETE when its headers are there, wherever headers are looked for, and NO_HEADERS or HEADERS_PARTIAL
+ * otherwise; never running, never next. One whose modules are installed stays as it is. -EINVAL, -E2BIG. */
+int kernels_add_extra(struct kernels *k, const char *root, const char *release,
+	struct err *e) _must_check_;
 /* NULL when @release is not there. Borrowed. */
 const struct kernel *kernels_find(const struct kernels *k, const char *release);
 const struct kernel *kernels_running(const struct kernels *k);

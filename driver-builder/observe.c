@@ -397,6 +397,17 @@ static void look_notes(struct memory *m, struct arena *a, const struct seen *s,
 		load, d->unload || !running ? NULL : running->key, d->generation);
 }
 
+/* Whether @d wants a build for the kernel @release that is not installed here. */
+static bool wants_extra(const struct api_node_driver *d, const char *release)
+{
+	const char *const *extra = d->spec.build.extra_kernels.items;
+
+	for (size_t i = 0; i < d->spec.build.extra_kernels.n; i++)
+		if (streq(extra[i], release))
+			return true;
+	return false;
+}
+
 static int look_driver(struct memory *m, struct arena *a, struct seen *s, size_t di,
 	uint64_t now_us, struct err *e)
 {
@@ -423,6 +434,10 @@ static int look_driver(struct memory *m, struct arena *a, struct seen *s, size_t
 	for (size_t k = 0; k < s->in.n_kernels; k++) {
 		struct print *now = &s->prints[di * s->in.n_kernels + k];
 
+		if (s->pick[k]->is_extra && !wants_extra(d, s->pick[k]->release)) {
+			out->pairs[k].artifact = PLAN_ARTIFACT_NOT_APPLICABLE;
+			continue;
+		}
 		r = print_make(m->env->root, &d->spec, s->pick[k], now);
 		if (r < 0)
 			return err_errno(e, r, "driver '%s'", d->name);
@@ -447,6 +462,22 @@ static int look_driver(struct memory *m, struct arena *a, struct seen *s, size_t
 	return r < 0 ? err_wrap(e, r, "driver '%s'", d->name) : 0;
 }
 
+/* What cannot be a kernel is left out: it must not keep the others from being looked after. */
+static int add_extra(struct memory *m, struct seen *s, struct err *e)
+{
+	const struct api_node_driver *d = s->desired->drivers.items;
+
+	for (size_t i = 0; i < s->desired->drivers.n; i++) {
+		const char *const *extra = d[i].spec.build.extra_kernels.items;
+
+		for (size_t k = 0; k < d[i].spec.build.extra_kernels.n; k++)
+			if (kernels_add_extra(&s->kernels, m->env->root, extra[k], e) ==
+				-ENOMEM)
+				return -ENOMEM;
+	}
+	return 0;
+}
+
 static int pick_kernels(struct arena *a, struct seen *s)
 {
 	struct kernel *bare = arena_alloc(a, sizeof(*bare));
@@ -463,7 +494,7 @@ static int pick_kernels(struct arena *a, struct seen *s)
 			continue;
 		s->pick[s->in.n_kernels] = k;
 		s->in.kernels[s->in.n_kernels++] = (struct plan_kernel){ k->release,
-			k->is_running, k->is_next, false };
+			k->is_running, k->is_next, k->is_extra };
 	}
 	if (kernels_running(&s->kernels) || !*s->running)
 		return 0;
@@ -489,8 +520,12 @@ int observe(struct memory *m, struct arena *a, const struct desired *d, uint64_t
 	(void)snprintf(
 		s.running, sizeof(s.running), "%s", uname(&u) == 0 ? u.release : "");
 	r = kernels_scan(m->env->root, &s.kernels, e);
-	if (r < 0)
+	if (r == 0)
+		r = add_extra(m, &s, e);
+	if (r < 0) {
+		seen_done(&s);
 		return err_wrap(e, r, "kernels");
+	}
 	r = pick_kernels(a, &s);
 	if (r == 0)
 		r = hardware_scan(a, m->env->sys, &s.devices, e);

@@ -225,6 +225,46 @@ static void test_half_installed(void **state)
 	kernels_done(&k);
 }
 
+/* Releases that a spec asks for ahead of their installation. */
+static void test_extra(void **state)
+{
+	const struct kernel *x;
+	struct err e = { 0 };
+	struct kernels k;
+
+	put("/lib/modules/1.0/modules.dep", "");
+	put("/boot/vmlinuz-1.0", "");
+	put_headers("/usr/src/linux-headers-2.0", "2.0");
+	/* As Debian's headers come: a folder with the link to them and nothing else. */
+	put_headers("/usr/src/linux-headers-3.0", "3.0");
+	put("/lib/modules/3.0/x", "");
+	put_link("/lib/modules/3.0/build", "/usr/src/linux-headers-3.0");
+	k = scan();
+	assert_int_equal(kernels_add_extra(&k, root, "1.0", &e), 0);
+	assert_int_equal(kernels_add_extra(&k, root, "2.0", &e), 0);
+	assert_int_equal(kernels_add_extra(&k, root, "2.0", &e), 0);
+	assert_int_equal(kernels_add_extra(&k, root, "3.0", &e), 0);
+	assert_int_equal(kernels_add_extra(&k, root, "4.0", &e), 0);
+	assert_int_equal(kernels_add_extra(&k, root, "../etc", &e), -EINVAL);
+	assert_int_equal(k.n, 4);
+	assert_string_equal(k.items[0].release, "4.0");
+	assert_int_equal(k.items[0].install, KERNEL_NO_HEADERS);
+	assert_non_null(k.items[0].missing);
+	for (size_t i = 1; i < 3; i++) {
+		x = &k.items[i];
+		assert_int_equal(x->install, KERNEL_COMPLETE);
+		assert_true(x->is_extra && !x->has_modules && !x->is_next);
+		assert_non_null(x->headers);
+		assert_null(x->missing);
+	}
+	/* What is installed stays what it is. */
+	x = kernels_find(&k, "1.0");
+	assert_false(x->is_extra);
+	assert_int_equal(x->install, KERNEL_NO_HEADERS);
+	assert_ptr_equal(kernels_next(&k), x);
+	kernels_done(&k);
+}
+
 static void test_running(void **state)
 {
 	struct utsname u;
@@ -293,6 +333,7 @@ int main(void)
 		T(test_nothing_installed),
 		T(test_complete_and_next),
 		T(test_half_installed),
+		T(test_extra),
 		T(test_running),
 		T(test_resolve),
 	};
