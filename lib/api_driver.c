@@ -155,13 +155,15 @@ static const struct field source_host_fields[] = {
 		HOST(path),
 		.max = API_PATH_MAX,
 		.pattern = "^/",
-		.doc = "Absolute folder of the source tree on the host." },
+		.doc = "Absolute path on the host: the folder of the source tree, or a tar archive "
+		       "of it." },
 	{ .name = "sha256",
 		.type = FIELD_STR,
 		HOST(sha256),
 		.max = 64,
 		.pattern = API_DIGEST_PATTERN,
-		.doc = "Digest the tree must have. Without it nothing built from it is shared with "
+		.doc = "Digest that the tree, or the archive, must have. Without it nothing built "
+		       "from it is shared with "
 		       "other nodes." },
 	{ 0 }
 };
@@ -174,7 +176,8 @@ static const struct field source_http_fields[] = {
 		HTTP(url),
 		.max = 2048,
 		.pattern = "^https?://",
-		.doc = "Where the archive is." },
+		.doc = "Where the archive is (tar; plain, gz, xz or zst). It is fetched once and "
+		       "kept on the node." },
 	{ .name = "sha256",
 		.type = FIELD_STR,
 		.flags = FIELD_REQUIRED,
@@ -318,7 +321,8 @@ static const struct field build_fields[] = {
 		BUILD(extra_kernels),
 		.min = 1,
 		.max = 64,
-		.doc = "Kernel releases to build for that no node has yet." },
+		.doc = "Kernel releases to build for that no node has yet, where their headers are "
+		       "on the node." },
 	{ .name = "kernels",
 		.type = FIELD_LIST,
 		BUILD(kernels),
