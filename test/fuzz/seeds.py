@@ -281,3 +281,24 @@ put("grpc_client", "trailers", bytes([0x30]) + SETTINGS + frame(1, 5, 1, headers
 put("grpc_client", "http", bytes([0x30]) + SETTINGS + frame(1, 5, 1, headers([(b":status", b"503")])))
 put("grpc_client", "cancel", bytes([0x02]) + SETTINGS + answer(1, b"a") + answer(3, b"b") + answer(5, b"c" * 300))
 put("grpc_client", "goaway", bytes([0x31]) + SETTINGS + frame(7, 0, 0, bytes(8)) + frame(3, 0, 1, b"\0\0\0\7"))
+
+
+# --- sysfs: records of file number, length, bytes; in the order of fuzz_sysfs.c ---
+SYSFS = ("vendor device class numa_node rev table label config VBNV renderD width max_width speed max_speed nonfatal fatal "
+         "status afu_id port_uevent distance").split()
+
+
+def sysfs(**kw):
+    return b"".join(bytes([SYSFS.index(k), len(v)]) + v for k, v in kw.items())
+
+
+card = dict(vendor=b"0x10ee\n", device=b"0x5001\n", numa_node=b"0\n", rev=b"a1\n", table=b"21:00.0 ---> 7\n",
+            VBNV=b"xilinx_u250_gen3x16_xdma_shell_3_1\n", renderD=b"DEVNAME=dri/renderD128\n")
+port = dict(afu_id=b"d8424dc4a4a3c413f89e433683f9040b\n", port_uevent=b"DEVNAME=dfl-port.0\n", label=b"y\n")
+put("sysfs", "card", sysfs(**card))
+put("sysfs", "port", sysfs(**port))
+put("sysfs", "both", sysfs(**card, **port))
+put("sysfs", "changes", sysfs(**card, **port) + sysfs(VBNV=b"other\n", afu_id=b"..\n", table=b"21:00.0 ---> ../7\n"))
+put("sysfs", "link", sysfs(**card, width=b"4\n", max_width=b"16\n", speed=b"8.0 GT/s PCIe\n", max_speed=b"16.0 GT/s PCIe\n",
+                           nonfatal=b"RxErr 0\nTOTAL_ERR_NONFATAL 3\n", fatal=b"TOTAL_ERR_FATAL 1\n", status=b"active\n"))
+put("sysfs", "class", sysfs(vendor=b"0x8086\n") + bytes([2, 9]) + b"0x120000\n" + sysfs(distance=b"10 21\n"))
