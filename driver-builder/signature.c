@@ -37,7 +37,7 @@ static int rejected(struct err *e, const char *why)
 {
 	ERR_clear_error();
 	return err_reason(
-		e, -EBADMSG, REASON_KEY_REJECTED, "the module's signature %s", why);
+		e, -EKEYREJECTED, REASON_KEY_REJECTED, "the module's signature %s", why);
 }
 
 /* ---- names ---- */
@@ -232,17 +232,17 @@ int signature_check(const struct signature *s, const struct cert *c, const void 
 	BIO *in = len <= INT32_MAX ? BIO_new_mem_buf(data, (int)len) : NULL;
 	const uint8_t *p = s->der;
 	CMS_ContentInfo *cms = d2i_CMS_ContentInfo(NULL, &p, (long)s->len);
-	int r = -ENOMEM;
+	bool is_read = cms && certs && in && sk_X509_push(certs, c->x509) > 0;
+	bool is_fitting = is_read && CMS_verify(cms, certs, NULL, in, NULL, flags) == 1;
 
-	if (cms && certs && in && sk_X509_push(certs, c->x509) > 0)
-		r = CMS_verify(cms, certs, NULL, in, NULL, flags) == 1 ? 0 : -EBADMSG;
 	CMS_ContentInfo_free(cms);
 	sk_X509_free(certs);
 	BIO_free(in);
-	if (r == -EBADMSG)
-		return rejected(e, "does not fit its bytes: they were changed after "
-				   "signing, or another key made it");
-	return r < 0 ? err_errno(e, r, "signature") : 0;
+	if (!is_read)
+		return err_errno(e, -ENOMEM, "signature");
+	return is_fitting ? 0
+			  : rejected(e, "does not fit its bytes: they were changed after "
+					"signing, or another key made it");
 }
 
 /* ---- certificates ---- */

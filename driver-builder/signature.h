@@ -25,7 +25,7 @@ struct signer {
 };
 
 struct signature;
-/* DER, without the module's trailer. -EBADMSG (REASON_KEY_REJECTED) for what the kernel would not
+/* DER, without the module's trailer. -EKEYREJECTED (REASON_KEY_REJECTED) for what the kernel would not
  * read: no PKCS#7, none or too many signers, signed attributes, content of its own. */
 int signature_parse(const void *data, size_t len, struct signature **ret, struct err *e)
 	_must_check_;
@@ -46,7 +46,7 @@ const char *cert_key_id(const struct cert *c); /* lower-case hex; "" when it nam
 /* Does @s name the key of @c? */
 bool cert_is_signer(const struct cert *c, const struct signer *s);
 
-/* Do the bytes carry the signature of @c's key? -EBADMSG (REASON_KEY_REJECTED) when they do not. */
+/* Do the bytes carry the signature of @c's key? -EKEYREJECTED (REASON_KEY_REJECTED) when they do not. */
 int signature_check(const struct signature *s, const struct cert *c, const void *data,
 	size_t len, struct err *e) _must_check_;
 

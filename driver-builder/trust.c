@@ -142,15 +142,6 @@ static int refuse_stranger(const struct trust *t, const char *signer, struct err
 		b.len ? buf_cstr(&b) : "no key that is known here");
 }
 
-/* A key that is known to the kernel: its signature has to fit the bytes, demanded or not. */
-static int check_bytes(const struct signature *s, const struct cert *c,
-	const struct elf *m, struct err *e)
-{
-	int r = signature_check(s, c, m->bytes, m->elf_len, e);
-
-	return r == -EBADMSG ? -EKEYREJECTED : r;
-}
-
 static int judge_signer(const struct trust *t, const struct signature *s,
 	const struct signer *who, const struct elf *m, enum trust_verdict *ret,
 	struct err *e)
@@ -161,8 +152,9 @@ static int judge_signer(const struct trust *t, const struct signature *s,
 
 	if ((c && c->is_trusted) || (t->k->is_running && in_ring) ||
 		trust_keys_builtin(&t->keys, who)) {
+		/* It has to fit the bytes, demanded or not. */
 		if (c)
-			r = check_bytes(s, c->cert, m, e);
+			r = signature_check(s, c->cert, m->bytes, m->elf_len, e);
 		*ret = c ? TRUST_PROVED : TRUST_KEY_ONLY;
 		return r;
 	}
@@ -191,7 +183,7 @@ static int check_signed(
 	if (r == 0)
 		r = read_keys(t, e);
 	if (r < 0)
-		return r == -EBADMSG ? -EKEYREJECTED : r;
+		return r;
 	n = signature_signers(s, &who);
 	(void)snprintf(ret->signer, sizeof(ret->signer), "%s", who[0].name);
 	for (i = 0; i < n; i++) {

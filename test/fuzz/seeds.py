@@ -210,7 +210,8 @@ def module(info, symbols, signed=False, ext=False):
     return out + (b"0123456789abcdef" + bytes([0, 0, 2] + [0] * 8 + [16]) + b"~Module signature appended~\n" if signed else b"")
 
 
-info = [b"name=edu", b"vermagic=6.1.0-56 SMP preempt mod_unload modversions ", b"srcversion=ABC", b"firmware=edu/fw.bin", b"depends="]
+info = [b"name=edu", b"vermagic=6.1.0-56 SMP preempt mod_unload modversions ", b"srcversion=ABC", b"firmware=edu/fw.bin", b"depends=",
+        b"license=GPL", b"import_ns=NS"]
 put("elf", "good", module(info, [(b"printk", 0x11111111), (b"kfree", 0xfedcba98)]))
 put("elf", "signed", module(info, [(b"printk", 0x11111111)], signed=True))
 put("elf", "ext", module(info, [(b"kfree", 0xfedcba98)], ext=True))

@@ -90,12 +90,12 @@ static void test_round_trip(void **state)
 	assert_int_equal(signature_check(s, a, all, n, &e), 0);
 	/* Twice is once: the signature is not consumed. */
 	assert_int_equal(signature_check(s, a, all, n, &e), 0);
-	assert_int_equal(signature_check(s, b, all, n, &e), -EBADMSG);
+	assert_int_equal(signature_check(s, b, all, n, &e), -EKEYREJECTED);
 	assert_int_equal(e.reason, REASON_KEY_REJECTED);
 	all[3] ^= 1;
-	assert_int_equal(signature_check(s, a, all, n, &e), -EBADMSG);
-	assert_int_equal(signature_check(s, a, all, n - 1, &e), -EBADMSG);
-	assert_int_equal(signature_check(s, a, "", 0, &e), -EBADMSG);
+	assert_int_equal(signature_check(s, a, all, n, &e), -EKEYREJECTED);
+	assert_int_equal(signature_check(s, a, all, n - 1, &e), -EKEYREJECTED);
+	assert_int_equal(signature_check(s, a, "", 0, &e), -EKEYREJECTED);
 	signature_free(s);
 	cert_free(a);
 	cert_free(b);
@@ -176,8 +176,8 @@ static void test_kinds(void **state)
 		{ "by serial", CMS_NOCERTS | CMS_NOATTR, false, 0 },
 		{ "by key id", CMS_NOCERTS | CMS_NOATTR | CMS_USE_KEYID, false, 0 },
 		{ "with its certificate", CMS_NOATTR, false, 0 },
-		{ "with attributes", CMS_NOCERTS, false, -EBADMSG },
-		{ "with content", CMS_NOCERTS | CMS_NOATTR, true, -EBADMSG },
+		{ "with attributes", CMS_NOCERTS, false, -EKEYREJECTED },
+		{ "with content", CMS_NOCERTS | CMS_NOATTR, true, -EKEYREJECTED },
 	};
 	struct cert *a = cert_of(alice.der);
 	size_t i;
@@ -201,6 +201,7 @@ static void test_kinds(void **state)
 				signature_check(s, a, text, sizeof(text), &e), 0);
 		} else {
 			assert_int_equal(e.reason, REASON_KEY_REJECTED);
+			assert_int_equal(e.code, r);
 		}
 		signature_free(s);
 		OPENSSL_free(der);

@@ -224,7 +224,8 @@ static void test_cases(void **state)
 
 		assert_int_equal(elf_parse(bytes, len, &elf, &e), 0);
 		r = verify_module(v, &elf, NULL, 0, &rep, &e);
-		if (e.reason != cases[i].reason || (r < 0) != (cases[i].reason != 0) ||
+		if (e.reason != cases[i].reason || e.code != r ||
+			(r < 0) != (cases[i].reason != 0) ||
 			!strstr(e.text, cases[i].says))
 			fail_msg("case '%s': %d %s: %s", cases[i].name, r,
 				reason_name(e.reason), e.text);
