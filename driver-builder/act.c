@@ -375,6 +375,9 @@ void act(struct agent *a, const struct seen *s, const struct plan *p)
 		} else if (x->verb == PLAN_BUILD) {
 			if (!a->build)
 				start_build(a, s, x);
+		} else if (x->verb == PLAN_KEEP || x->verb == PLAN_LET_GO) {
+			if (!a->work)
+				act_keep(a, s, x);
 		} else if (!a->work) {
 			start_step(a, s, x);
 		}

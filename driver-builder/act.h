@@ -5,6 +5,7 @@
 #include "agent.h"
 #include "build.h"
 #include "cluster.h"
+#include "inhibit.h"
 #include "metrics.h"
 #include "notify.h"
 #include "observe.h"
@@ -33,6 +34,7 @@ struct agent {
 	char *said_errors; /* manifest errors that were logged */
 	bool is_ready, is_cleaned;
 
+	struct inhibit *inhibit; /* systemd's shutdown lock */
 	struct build *build;
 	int64_t build_generation;
 
@@ -56,6 +58,8 @@ int agent_share_start(struct agent *a, struct err *e) _must_check_;
 void agent_share(struct agent *a, const struct seen *s);
 /* Looks again after @delay_us, or sooner when that was asked for. */
 void agent_look(struct agent *a, uint64_t delay_us);
+/* act_keep.c: PLAN_KEEP and PLAN_LET_GO, in the one worker. */
+void act_keep(struct agent *a, const struct seen *s, const struct plan_action *x);
 /* Writes what is remembered to the disk. */
 void agent_save(struct agent *a);
 /* Logs, and tells the cluster as an Event. */

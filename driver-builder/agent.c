@@ -139,6 +139,7 @@ static int say_gate(
 	if (r == 1)
 		log_event(LOG_INFO, b.len ? "reboot held" : "reboot no longer held",
 			"why", b.len ? b.data : NULL, NULL);
+	inhibit_set(a->inhibit, b.len ? b.data : NULL);
 	(void)metrics_set(a->metrics, METRIC_GAUGE, "farrier_reboot_held", NULL,
 		"1 while the next kernel is not ready.", b.len ? 1 : 0);
 	return MIN(r, 0);
@@ -465,6 +466,9 @@ static int start(struct agent *a, struct err *e)
 	r = loop_timer(a->loop, UINT64_MAX, on_timer, a, &a->timer);
 	if (r < 0)
 		return err_errno(e, r, "timer");
+	r = inhibit_new(a->loop, a->o->env.root, &a->inhibit, e);
+	if (r < 0)
+		return r;
 	r = reboot_new(a->loop,
 		&(struct reboot_options){
 			&a->o->env, a->o->reboot_command, say_reboot, a },
@@ -513,6 +517,7 @@ void agent_free(struct agent *a)
 	if (!a)
 		return;
 	work_cancel(a->work);
+	inhibit_free(a->inhibit);
 	reboot_free(a->reboot);
 	build_cancel(a->build);
 	publisher_free(a->publisher);

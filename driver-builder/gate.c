@@ -24,6 +24,22 @@ static void add_line(const struct plan_pair *p, const char *kernel, const char *
 	(void)buf_chr(out, '\n');
 }
 
+/* A reboot by force then starts a kernel that works, or we say that it does not. */
+static void say_keep(const struct seen *s, const struct plan *p, struct buf *out)
+{
+	const char *release = p->keep != SIZE_MAX ? s->in.kernels[p->keep].release : NULL;
+
+	if (out->len == 0 || !release)
+		return;
+	if (s->in.kept && streq(s->in.kept, release))
+		(void)buf_fmt(
+			out, "%s - Kept a reboot by force starts this kernel\n", release);
+	else
+		(void)buf_fmt(out, "%s - NotKept %s\n", release,
+			s->in.keep.message ? s->in.keep.message
+					   : "the boot loader is not told yet");
+}
+
 int gate_text(const struct seen *s, const struct plan *p, struct buf *out)
 {
 	const struct api_node_driver *d = s->desired->drivers.items;
@@ -43,6 +59,7 @@ int gate_text(const struct seen *s, const struct plan *p, struct buf *out)
 				d[i].name, state, out);
 		}
 	}
+	say_keep(s, p, out);
 	return buf_ok(out);
 }
 

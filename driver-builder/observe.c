@@ -8,6 +8,7 @@
 
 #include "boot.h"
 #include "file.h"
+#include "grub.h"
 #include "hardware.h"
 #include "print.h"
 #include "stage.h"
@@ -426,6 +427,7 @@ static int look_driver(struct memory *m, struct arena *a, struct seen *s, size_t
 		.paused = d->spec.paused,
 		.prebuild = !d->spec.build.present || d->spec.build.prebuild,
 		.wants_device = d->spec.devices.n > 0,
+		.on_unbuildable = d->spec.on_unbuildable,
 	};
 	out->pairs = arena_array(a, s->in.n_kernels + 1, sizeof(*out->pairs));
 	if (!out->pairs)
@@ -494,7 +496,7 @@ static int pick_kernels(struct arena *a, struct seen *s)
 			continue;
 		s->pick[s->in.n_kernels] = k;
 		s->in.kernels[s->in.n_kernels++] = (struct plan_kernel){ k->release,
-			k->is_running, k->is_next, k->is_extra };
+			k->is_running, k->is_next, k->is_extra, k->has_image };
 	}
 	if (kernels_running(&s->kernels) || !*s->running)
 		return 0;
@@ -505,8 +507,24 @@ static int pick_kernels(struct arena *a, struct seen *s)
 	bare->missing = arena_fmt(a, "no folder '/lib/modules/%s'", s->running);
 	s->pick[s->in.n_kernels] = bare;
 	s->in.kernels[s->in.n_kernels++] = (struct plan_kernel){ bare->release, true,
-		false, true };
+		false, true, false };
 	return 0;
+}
+
+static void look_boot(
+	struct memory *m, struct arena *a, const struct desired *d, struct plan_input *in)
+{
+	const struct api_node_driver *x = d->drivers.items;
+	const struct step *st = memory_step(m, "keep", "", NULL);
+	bool is_asked = false;
+
+	in->is_keep_noted = grub_is_noted(m->env->state);
+	for (size_t i = 0; i < d->drivers.n; i++)
+		is_asked |= x[i].spec.on_unbuildable == API_UNBUILDABLE_KEEP;
+	if (is_asked || in->is_keep_noted)
+		in->kept = grub_kept(a, m->env->root, m->env->state);
+	if (st && st->reason != REASON_NONE)
+		in->keep = (struct plan_failure){ st->reason, st->message, st->retry_us };
 }
 
 int observe(struct memory *m, struct arena *a, const struct desired *d, uint64_t now_us,
@@ -534,6 +552,7 @@ int observe(struct memory *m, struct arena *a, const struct desired *d, uint64_t
 	s.parameters = arena_array(a, d->drivers.n + 1, sizeof(*s.parameters));
 	s.prints = arena_array(a, d->drivers.n * s.in.n_kernels + 1, sizeof(*s.prints));
 	s.in.is_building = m->is_building;
+	look_boot(m, a, d, &s.in);
 	if (r == 0 && (!s.in.drivers || !s.prints || !s.parameters))
 		r = err_errno(e, -ENOMEM, "observe");
 	for (size_t i = 0; r == 0 && i < d->drivers.n; i++)

@@ -9,6 +9,8 @@ const char *const plan_verb_names[] = {
 	[PLAN_INSTALL] = "install",
 	[PLAN_UNINSTALL] = "uninstall",
 	[PLAN_CANCEL] = "cancel",
+	[PLAN_KEEP] = "keep",
+	[PLAN_LET_GO] = "let go",
 	[PLAN_BUILD] = "build",
 	NULL,
 };
@@ -274,21 +276,71 @@ static void plan_all(struct maker *m, const size_t *order)
 		}
 }
 
+static bool is_good(const struct maker *m, size_t di, size_t ki)
+{
+	enum api_kernel_state x = m->p->kernels[di * m->in->n_kernels + ki];
+
+	return x == API_KERNEL_READY || x == API_KERNEL_NOT_APPLICABLE;
+}
+
+/* Good for every driver that may hold a reboot. */
+static bool is_good_for_all(const struct maker *m, size_t ki)
+{
+	bool is_all = m->in->kernels[ki].has_image;
+
+	for (size_t d = 0; d < m->in->n_drivers; d++)
+		is_all &= m->in->drivers[d].unload || m->in->drivers[d].paused ||
+			  m->in->drivers[d].on_unbuildable == API_UNBUILDABLE_WARN ||
+			  is_good(m, d, ki);
+	return is_all;
+}
+
+/* Where a driver asks for it and the kernel that would boot next is not good: the newest good one. */
+static void plan_keep(struct maker *m)
+{
+	const struct plan_input *in = m->in;
+	bool is_wanted = false, is_paused = false;
+	size_t k = 0;
+
+	for (size_t d = 0; d < in->n_drivers; d++) {
+		const struct plan_driver *x = &in->drivers[d];
+
+		if (x->on_unbuildable != API_UNBUILDABLE_KEEP || x->unload)
+			continue;
+		is_paused |= x->paused;
+		for (size_t i = 0; !x->paused && i < in->n_kernels; i++)
+			is_wanted |= in->kernels[i].is_next && !is_good(m, d, i);
+	}
+	while (is_wanted && k < in->n_kernels && !is_good_for_all(m, k))
+		k++;
+	if (is_wanted && k < in->n_kernels) {
+		m->p->keep = k;
+		if (!(in->kept && streq(in->kept, in->kernels[k].release)) &&
+			is_due(m, &in->keep))
+			act(m, PLAN_KEEP, SIZE_MAX, k);
+	} else if (!is_wanted && !is_paused && in->is_keep_noted &&
+		   is_due(m, &in->keep)) {
+		act(m, PLAN_LET_GO, SIZE_MAX, SIZE_MAX);
+	}
+}
+
 int plan_make(
 	struct arena *a, const struct plan_input *in, uint64_t now_us, struct plan *ret)
 {
-	struct plan p = { .wake_at_us = UINT64_MAX };
+	struct plan p = { .wake_at_us = UINT64_MAX, .keep = SIZE_MAX };
 	struct maker m = { .a = a, .in = in, .now_us = now_us, .p = &p };
 	size_t pairs = in->n_drivers * in->n_kernels;
 	size_t *order = kernel_order(a, in);
 
-	/* At most one of load/replace/unload a driver, install and build a pair, one cancel. */
-	p.actions = arena_array(a, in->n_drivers + 2 * pairs + 1, sizeof(*p.actions));
+	/* At most one of load/replace/unload a driver, install and build a pair, one cancel, one
+	 * about the boot loader. */
+	p.actions = arena_array(a, in->n_drivers + 2 * pairs + 2, sizeof(*p.actions));
 	p.drivers = arena_array(a, in->n_drivers + 1, sizeof(*p.drivers));
 	p.kernels = arena_array(a, pairs + 1, sizeof(*p.kernels));
 	if (!order || !p.actions || !p.drivers || !p.kernels)
 		return -ENOMEM;
 	plan_all(&m, order);
+	plan_keep(&m);
 	*ret = p;
 	return 0;
 }

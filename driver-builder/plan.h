@@ -55,6 +55,7 @@ struct plan_driver {
 	int64_t generation, proceed_generation;
 	bool unload, paused, prebuild;
 	bool wants_device; /* its spec names devices */
+	int on_unbuildable; /* enum api_unbuildable */
 	int64_t devices, bound; /* matching ones here; bound to one of its modules */
 	const char *unbound; /* address of one that is not bound, for the message */
 	const char *unbound_driver; /* another driver that has it; NULL: none */
@@ -73,6 +74,7 @@ struct plan_kernel {
 	const char *release;
 	bool is_running, is_next;
 	bool is_bare; /* has no module folder: nothing can be installed for its boot */
+	bool has_image; /* a boot loader can start it */
 };
 
 struct plan_input {
@@ -81,6 +83,9 @@ struct plan_input {
 	struct plan_driver *drivers;
 	size_t n_drivers;
 	bool is_building; /* a build process exists, whatever it builds */
+	const char *kept; /* kernel that the boot loader is kept at by us; NULL: none */
+	bool is_keep_noted; /* something is to be put back, kept or not */
+	struct plan_failure keep; /* the last try to keep or to let go */
 };
 
 enum plan_verb {
@@ -90,6 +95,8 @@ enum plan_verb {
 	PLAN_INSTALL, /* for the host's own boot */
 	PLAN_UNINSTALL,
 	PLAN_CANCEL, /* the running build is wanted by nobody any more */
+	PLAN_KEEP, /* a good kernel stays what the next boot starts */
+	PLAN_LET_GO, /* the boot loader's own choice counts again */
 	PLAN_BUILD, /* one at a time: the first in order, when none runs */
 	PLAN_VERBS_
 };
@@ -112,6 +119,7 @@ struct plan {
 	size_t n_actions;
 	struct plan_say *drivers; /* one for each driver */
 	enum api_kernel_state *kernels; /* [driver * n_kernels + kernel] */
+	size_t keep; /* kernel at which the boot should be kept; SIZE_MAX: none */
 	uint64_t wake_at_us; /* something becomes due then; UINT64_MAX: nothing */
 };
 

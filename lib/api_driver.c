@@ -565,8 +565,8 @@ const struct field api_driver_spec_fields[] = {
 		.names = unbuildable_names,
 		.def = API_UNBUILDABLE_HOLD,
 		.doc = "What to do when the driver cannot be built for an installed kernel: Hold the "
-		       "reboot (the default), Warn only, or KeepLastGood: hold too, and the boot "
-		       "loader is left to the admin." },
+		       "reboot (the default), Warn only, or KeepLastGood: hold too, and keep "
+		       "GRUB's default at the newest kernel that is ready." },
 	{ .name = "deletionPolicy",
 		.type = FIELD_ENUM,
 		SPEC(deletion_policy),

@@ -311,7 +311,7 @@ check_parameters() { # other parameters for a module that is loaded: said, and d
 	expect "given" grep -qx intx "$W/shim/sys/module/edu/parameters/irq_mode"
 	until_is "d['edu']['reason']" ''
 	# The host's boot loads it as it is configured; a change while no agent runs is seen by the next one.
-	wait_for 60 "the boot's own options" grep -qx 'options edu irq_mode=intx' "$ROOT/etc/modprobe.d/farrier-edu.conf"
+	wait_for "${PATIENCE:-300}" "the boot's own options" grep -qx 'options edu irq_mode=intx' "$ROOT/etc/modprobe.d/farrier-edu.conf"
 	stop_agent
 	test/shim/make-tree.sh "$W/shim" reboot "$OLD"
 	host_boots
@@ -361,6 +361,64 @@ check_no_folder() { # the running kernel's modules were removed
 	until_is "d['edu']['reason']" HeadersMissing
 	expect "which folder" is "'/lib/modules/$OLD' in d['edu']['message']" True
 	expect "nothing is made there" test ! -e "$ROOT/lib/modules/$OLD"
+	stop_agent
+}
+grub_host() { # a host with GRUB and systemd, as far as the agent looks: a shell plays their programs
+	local f
+	for f in /bin/sh /lib64/ld-linux-x86-64.so.2 /lib/x86_64-linux-gnu/libc.so.6; do
+		mkdir -p "$ROOT/${f%/*}" && cp -L "$f" "$ROOT$f"
+	done
+	mkdir -p "$ROOT/boot/grub" "$ROOT/usr/bin" "$ROOT/run/systemd/system"
+	cat >"$ROOT/usr/bin/grub-editenv" <<-'END'
+		#!/bin/sh
+		key=${3%%=*} new=
+		while read -r l; do case $l in "$key="* | '#'*) ;; *) new="$new$l
+		" ;; esac; done <"$1"
+		[ "$2" = unset ] || new="$new$3
+		"
+		printf '# GRUB Environment Block\n%s' "$new" >"$1"
+	END
+	printf '#!/bin/sh\necho "$*" >/inhibited\nread -r x\n' >"$ROOT/usr/bin/systemd-inhibit"
+	chmod 755 "$ROOT/usr/bin/grub-editenv" "$ROOT/usr/bin/systemd-inhibit"
+	{
+		echo 'load_env'
+		echo 'set default="${saved_entry}"'
+		echo "submenu 'Advanced' \$menuentry_id_option 'adv' {"
+		for f in "$NEW" "$OLD"; do
+			printf "menuentry 'Linux %s' \$menuentry_id_option 'id-%s' {\n\tlinux /boot/vmlinuz-%s ro\n}\n" "$f" "$f" "$f"
+		done
+		echo '}'
+	} >"$ROOT/boot/grub/grub.cfg"
+	printf '# GRUB Environment Block\nsaved_entry=0\n' >"$ROOT/boot/grub/grubenv"
+}
+check_keep_last_good() { # the kernel that works stays the default until the other one works too
+	fresh
+	grub_host
+	mkdir -p "$ROOT/usr/src/fbar-1.0"
+	cp test/drivers/broken-next/* "$ROOT/usr/src/fbar-1.0/"
+	DEVICE=11e9 SOURCE=/usr/src/fbar-1.0 MODULES='{ name: fbar }' EXTRA='  onUnbuildable: KeepLastGood' manifest fbar
+	start_agent
+	until_is "k['$NEW']['fbar']['state']" Failed
+	WAIT_STEP=0.1 wait_for "${PATIENCE:-300}" "GRUB's default" grep -qx "saved_entry=adv>id-$OLD" "$ROOT/boot/grub/grubenv"
+	WAIT_STEP=0.1 wait_for "${PATIENCE:-300}" "the hold says it" grep -q "^$OLD - Kept " "$W/run/reboot-hold"
+	expect "held all the same" refute cli gate >/dev/null
+	WAIT_STEP=0.1 wait_for "${PATIENCE:-300}" "systemd's lock" grep -q 'what=shutdown' "$ROOT/inhibited"
+	# Killed and started again: still kept, and what was there before is not forgotten.
+	stop_agent -KILL && start_agent
+	sed -i 's/__fls(sizes))/__fls(sizes), 0)/' "$ROOT/usr/src/fbar-1.0/fbar.c"
+	until_is "k['$NEW']['fbar']['state']" Ready
+	WAIT_STEP=0.1 wait_for "${PATIENCE:-300}" "the choice of before" grep -qx 'saved_entry=0' "$ROOT/boot/grub/grubenv"
+	expect "nothing is remembered" test ! -e "$W/state/grub.json"
+	wait_for "${PATIENCE:-300}" "the gate" cli gate
+	stop_agent
+	# Without GRUB the reboot is held, and that is said.
+	fresh
+	mkdir -p "$ROOT/usr/src/fbar-1.0"
+	cp test/drivers/broken-next/* "$ROOT/usr/src/fbar-1.0/"
+	DEVICE=11e9 SOURCE=/usr/src/fbar-1.0 MODULES='{ name: fbar }' EXTRA='  onUnbuildable: KeepLastGood' manifest fbar
+	start_agent
+	until_is "k['$NEW']['fbar']['state']" Failed
+	WAIT_STEP=0.1 wait_for "${PATIENCE:-300}" "the hold says it" grep -q "^$OLD - NotKept the host has no GRUB" "$W/run/reboot-hold"
 	stop_agent
 }
 check_in_use() {
@@ -571,7 +629,7 @@ check_notify() {
 # ---- all of them ------------------------------------------------------------------------------------------------
 [ $# -gt 0 ] || set -- build_load_install idempotent offline_reboot offline_load kernel_arrives headers_missing \
 	does_not_compile bad_yaml removed_manifest deleted_in_build killed_in_build killed_anywhere corrupt_artifact \
-	other_build parameters lost_records rollback no_folder in_use load_refused rival no_device commands plugin_service cluster notify
+	other_build parameters lost_records rollback no_folder keep_last_good in_use load_refused rival no_device commands plugin_service cluster notify
 for name; do
 	t0=$EPOCHREALTIME rc=0
 	set +e

@@ -28,7 +28,8 @@ static void world_init(struct world *w, size_t kernels, size_t drivers)
 
 	memset(w, 0, sizeof(*w));
 	for (size_t k = 0; k < kernels; k++)
-		w->kernels[k] = (struct plan_kernel){ releases[k], k == 1, k == 0 };
+		w->kernels[k] = (struct plan_kernel){ releases[k], k == 1, k == 0, false,
+			true };
 	for (size_t d = 0; d < drivers; d++) {
 		w->modules[d][0].name = names[d];
 		w->modules[d][1].name = "extra";
@@ -257,6 +258,43 @@ static void load_failed(struct world *w)
 	w->drivers[0].load = (struct plan_failure){ REASON_LOAD_FAILED, "no", 500 };
 }
 
+static void keep_wanted(struct world *w)
+{
+	next_fails(w);
+	w->drivers[0].on_unbuildable = API_UNBUILDABLE_KEEP;
+}
+static void keep_while_waiting(struct world *w)
+{
+	next_waits(w);
+	w->drivers[0].on_unbuildable = API_UNBUILDABLE_KEEP;
+}
+static void kept(struct world *w)
+{
+	keep_wanted(w);
+	w->in.kept = w->kernels[1].release;
+	w->in.is_keep_noted = true;
+}
+static void kept_and_ready(struct world *w)
+{
+	kept(w);
+	set_pair(w, 0, 0, PLAN_ARTIFACT_READY, PLAN_INSTALLED_SAME);
+}
+static void kept_and_paused(struct world *w)
+{
+	kept_and_ready(w);
+	w->drivers[0].paused = true;
+}
+static void keep_failed(struct world *w)
+{
+	keep_wanted(w);
+	w->in.keep = (struct plan_failure){ REASON_INTERNAL, "no GRUB", 450 };
+}
+static void nothing_to_keep(struct world *w)
+{
+	keep_wanted(w);
+	w->kernels[1].has_image = false;
+}
+
 static const struct {
 	const char *name;
 	void (*set)(struct world *w);
@@ -319,6 +357,20 @@ static const struct {
 		REASON_MODULE_IN_USE, API_KERNEL_PENDING, 500 },
 	{ "next kernel cannot be built: said, not tried", next_fails, "",
 		API_DRIVER_LOADED, REASON_NONE, API_KERNEL_FAILED, 500 },
+	{ "the last good kernel is kept", keep_wanted, "keep@6.1.0-47", API_DRIVER_LOADED,
+		REASON_NONE, API_KERNEL_FAILED, 500 },
+	{ "it is kept while headers are awaited", keep_while_waiting, "keep@6.1.0-47",
+		API_DRIVER_LOADED, REASON_NONE, API_KERNEL_PENDING, 700 },
+	{ "it is kept already", kept, "", API_DRIVER_LOADED, REASON_NONE,
+		API_KERNEL_FAILED, 500 },
+	{ "the next kernel is ready: let go", kept_and_ready, "let go", API_DRIVER_LOADED,
+		REASON_NONE, API_KERNEL_READY, UINT64_MAX },
+	{ "a paused driver keeps what it kept", kept_and_paused, "", API_DRIVER_LOADED,
+		REASON_NONE, API_KERNEL_READY, UINT64_MAX },
+	{ "keeping failed: back-off", keep_failed, "", API_DRIVER_LOADED, REASON_NONE,
+		API_KERNEL_FAILED, 450 },
+	{ "no good kernel to boot", nothing_to_keep, "", API_DRIVER_LOADED, REASON_NONE,
+		API_KERNEL_FAILED, 500 },
 	{ "back-off is over", next_failed_long_ago, "build:edu@6.1.0-56",
 		API_DRIVER_LOADED, REASON_NONE, API_KERNEL_FAILED, UINT64_MAX },
 	{ "half-installed kernel is waited for", next_waits, "", API_DRIVER_LOADED,
@@ -380,6 +432,11 @@ static void world_random(struct world *w)
 	if (w->in.n_kernels == 1)
 		w->kernels[0].is_running = below(4) > 0;
 	w->kernels[w->in.n_kernels - 1].is_bare = below(4) == 0;
+	w->kernels[below(w->in.n_kernels)].has_image = below(4) > 0;
+	w->in.is_keep_noted = below(2);
+	w->in.kept = w->in.is_keep_noted && below(2)
+			     ? w->kernels[below(w->in.n_kernels)].release
+			     : NULL;
 	for (size_t d = 0; d < w->in.n_drivers; d++) {
 		struct plan_driver *x = &w->drivers[d];
 
@@ -391,6 +448,7 @@ static void world_random(struct world *w)
 		x->bound = x->devices;
 		x->wants_device = below(3) > 0;
 		x->is_reload_needed = below(4) == 0;
+		x->on_unbuildable = (int)below(API_UNBUILDABLES_);
 		x->n_modules = 1 + below(MODULES);
 		x->loaded_key = below(2) ? "key" : below(2) ? "other" : NULL;
 		if (below(4) == 0)
@@ -411,11 +469,45 @@ static void world_random(struct world *w)
 	}
 }
 
+/* Only a kernel that can start and is good for every driver that holds is kept, and only where one
+ * asks; nobody lets go while one asks. */
+static void check_keep(const struct world *w, const struct plan *p)
+{
+	bool is_asked = false;
+
+	for (size_t d = 0; d < w->in.n_drivers; d++)
+		is_asked |= w->drivers[d].on_unbuildable == API_UNBUILDABLE_KEEP &&
+			    !w->drivers[d].paused && !w->drivers[d].unload &&
+			    p->kernels[d * w->in.n_kernels] != API_KERNEL_READY &&
+			    p->kernels[d * w->in.n_kernels] != API_KERNEL_NOT_APPLICABLE;
+	for (size_t i = 0; i < p->n_actions; i++) {
+		const struct plan_action *x = &p->actions[i];
+
+		if (x->verb == PLAN_LET_GO)
+			assert_true(!is_asked && w->in.is_keep_noted);
+		if (x->verb != PLAN_KEEP)
+			continue;
+		assert_true(is_asked);
+		assert_int_equal(x->kernel, p->keep);
+		assert_true(w->kernels[x->kernel].has_image);
+		for (size_t d = 0; d < w->in.n_drivers; d++) {
+			enum api_kernel_state s =
+				p->kernels[d * w->in.n_kernels + x->kernel];
+
+			if (!w->drivers[d].paused && !w->drivers[d].unload &&
+				w->drivers[d].on_unbuildable != API_UNBUILDABLE_WARN)
+				assert_true(s == API_KERNEL_READY ||
+					    s == API_KERNEL_NOT_APPLICABLE);
+		}
+	}
+}
+
 /* What must hold for every plan, whatever the world. */
 static void check_plan(const struct world *w, const struct plan *p)
 {
 	int last_rank = -1;
 
+	check_keep(w, p);
 	for (size_t i = 0; i < p->n_actions; i++) {
 		const struct plan_action *x = &p->actions[i];
 		const struct plan_driver *d = x->driver == SIZE_MAX
@@ -458,7 +550,7 @@ static void check_plan(const struct world *w, const struct plan *p)
 static void apply(struct world *w, const struct plan_action *x)
 {
 	struct plan_driver *d = x->driver == SIZE_MAX ? NULL : &w->drivers[x->driver];
-	struct plan_pair *p = x->kernel == SIZE_MAX ? NULL : &d->pairs[x->kernel];
+	struct plan_pair *p = x->kernel == SIZE_MAX || !d ? NULL : &d->pairs[x->kernel];
 
 	switch (x->verb) {
 	case PLAN_UNLOAD:
@@ -491,6 +583,14 @@ static void apply(struct world *w, const struct plan_action *x)
 		break;
 	case PLAN_BUILD:
 		p->artifact = PLAN_ARTIFACT_READY;
+		break;
+	case PLAN_KEEP:
+		w->in.kept = w->kernels[x->kernel].release;
+		w->in.is_keep_noted = true;
+		break;
+	case PLAN_LET_GO:
+		w->in.kept = NULL;
+		w->in.is_keep_noted = false;
 		break;
 	case PLAN_VERBS_:
 		break;
