@@ -106,6 +106,7 @@ static const struct field attribute_fields[] = {
 	{ .name = "value",
 		.type = FIELD_STR,
 		ATTRIBUTE(value),
+		.min = 1,
 		.max = 255,
 		.doc = "What its first line must be." },
 	{ .name = "regexp",

@@ -64,6 +64,39 @@ static void test_parses(void **state)
 	assert_int_equal(c.spec.cdi_devices.n, 1);
 }
 
+/* As the controller embeds it for a node and the agent writes it for the plugin: nothing gets lost. */
+static void test_prints_and_reads(void **state)
+{
+	CLEANUP(json_freep) struct json *spec = NULL, *again = NULL;
+	struct api_class c = { 0 };
+	struct api_class_spec s = { 0 };
+	const struct api_device_node *n;
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(
+		api_class_parse(arena,
+			yaml(class_text(
+				"bus: PCI, vendor: '8086', function: Physical, attributes: [ "
+				"{ name: a, value: '0' }, { name: b, regexp: 'c' }, { name: d } ]",
+				"farrier.dev/x-{v}",
+				"variables: [ { name: v, file: w, regexp: '(x)' } ]\n"
+				"  deviceNodes: [ { subsystem: drm, name: 'r*', function: 0 }, "
+				"{ path: '/dev/x{v}', optional: true } ]\n"
+				"  cdiDevices: [ 'a.b/c={v}' ]")),
+			true, &c, &e),
+		0);
+	spec = field_print(api_class_spec_fields, &c.spec);
+	assert_non_null(spec);
+	if (field_parse(arena, api_class_spec_fields, spec, &s, &e) < 0)
+		fail_msg("%s", e.text);
+	again = field_print(api_class_spec_fields, &s);
+	assert_true(json_equal(spec, again));
+	n = s.device_nodes.items;
+	assert_int_equal(n[0].function, 0);
+	assert_int_equal(n[1].function, -1);
+}
+
 static void test_defaults(void **state)
 {
 	struct api_class c = { 0 };
@@ -94,6 +127,8 @@ static void test_refuses(void **state)
 		{ "value and regexp",
 			"bus: PCI, attributes: [ { name: a, value: b, regexp: c } ]",
 			NULL, NULL, "exclude each other" },
+		{ "empty value", "bus: PCI, attributes: [ { name: a, value: '' } ]", NULL,
+			NULL, "value" },
 		{ "absolute attribute", "bus: PCI, attributes: [ { name: /etc/passwd } ]",
 			NULL, NULL, "below the device's folder" },
 		{ "far above", "bus: PCI, attributes: [ { name: ../../../../../x } ]",
@@ -161,6 +196,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_parses),
+		T(test_prints_and_reads),
 		T(test_defaults),
 		T(test_refuses),
 	};
