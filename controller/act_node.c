@@ -358,5 +358,5 @@ int act_node(struct reconcile *rc, struct op *op, struct err *e)
 	if (w->need_pods)
 		return list_pods(rc, op, n, e);
 	pod = next_pod(rc, n, w);
-	return pod ? evict(rc, op, pod, e) : 0;
+	return pod ? evict(rc, op, pod, e) : act_marks(rc, op, e);
 }

@@ -211,6 +211,61 @@ int bodies_cordon(const struct view_node *n, bool on, struct json **ret)
 	return 0;
 }
 
+static struct json *node_object(const struct view_node *n)
+{
+	struct json *j = object("v1", "Node", n->name);
+
+	if (j && json_set_str(member(j, "metadata"), "uid", n->uid) >= 0)
+		return j;
+	json_free(j);
+	return NULL;
+}
+
+int bodies_labels(const struct view_node *n, const struct marks *m, struct json **ret)
+{
+	CLEANUP(json_freep)
+	struct json *j = node_object(n), *labels = json_new_object();
+	int r = j && labels ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < m->labels.n && r >= 0; i++)
+		r = json_set_str(labels, VIEW_AT(struct kv, m->labels, i)->key,
+			VIEW_AT(struct kv, m->labels, i)->value);
+	if (r >= 0)
+		r = json_set(member(j, "metadata"), "labels", TAKE(labels));
+	if (r < 0)
+		return r;
+	*ret = TAKE(j);
+	return 0;
+}
+
+int bodies_node_condition(const struct view_node *n, const struct marks *m,
+	const char *time, struct json **ret)
+{
+	CLEANUP(json_freep)
+	struct json *j = node_object(n), *status = json_new_object(),
+		    *list = json_new_array(), *c = json_new_object();
+	int r = j && status && list && c ? 0 : -ENOMEM;
+
+	if (r >= 0 && m->status) {
+		if (json_set_str(c, "type", MARKS_CONDITION) < 0 ||
+			json_set_str(c, "status", m->status) < 0 ||
+			json_set_str(c, "reason", m->reason) < 0 ||
+			json_set_str(c, "message", m->message) < 0 ||
+			json_set_str(c, "lastHeartbeatTime", time) < 0 ||
+			json_set_str(c, "lastTransitionTime", time) < 0)
+			return -ENOMEM;
+		r = json_add(list, TAKE(c));
+	}
+	if (r >= 0)
+		r = json_set(status, "conditions", TAKE(list));
+	if (r >= 0)
+		r = json_set(j, "status", TAKE(status));
+	if (r < 0)
+		return r;
+	*ret = TAKE(j);
+	return 0;
+}
+
 int bodies_eviction(const struct view_pod *pod, struct json **ret)
 {
 	CLEANUP(json_freep)

@@ -19,6 +19,12 @@ int bodies_acc(const struct fleet *f, const struct plan_node *p, struct json **r
 /* Merge patch of a Node that (un)cordons it, of the version that was seen. */
 int bodies_cordon(const struct view_node *n, bool on, struct json **ret);
 
+/* Node for server-side apply: our labels, or with @time (RFC 3339) our condition for /status. Of this very
+ * Node: none is made anew. */
+int bodies_labels(const struct view_node *n, const struct marks *m, struct json **ret);
+int bodies_node_condition(const struct view_node *n, const struct marks *m,
+	const char *time, struct json **ret);
+
 /* Eviction of @pod, and of no other of the same name. */
 int bodies_eviction(const struct view_pod *pod, struct json **ret);
 

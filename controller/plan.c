@@ -158,6 +158,11 @@ static bool is_frozen(const struct view *v, const struct list *assigns)
 	return false;
 }
 
+static bool is_wanted(const struct view_mark *m, uint32_t hash)
+{
+	return hash != m->stored && !(hash == m->written && m->stored == m->gave);
+}
+
 static int decide(struct arena *a, const struct view *v, struct wave_node *n,
 	const struct list *builds, struct plan_node *ret)
 {
@@ -187,6 +192,15 @@ static int decide(struct arena *a, const struct view *v, struct wave_node *n,
 				     n->node->spec_hash == n->node->stored_hash));
 	if (is_frozen(v, &n->assigns))
 		ret->write = false;
+	if (n->node->is_known && !n->node->is_deleting) {
+		r = marks_make(a, v, n->node, &n->assigns, &ret->marks);
+		if (r < 0)
+			return r;
+		ret->mark_labels = is_wanted(
+			&n->node->labels_mark, ret->marks.labels_hash);
+		ret->mark_condition = is_wanted(
+			&n->node->condition_mark, ret->marks.condition_hash);
+	}
 	if (ret->write)
 		return 0;
 	ret->cordon = n->cordon;
@@ -279,7 +293,7 @@ static int decide_all(struct arena *a, const struct view *v, struct plan *p,
 		if (r < 0)
 			return r;
 		if (!out->write && out->cordon == PLAN_CORDON_KEEP && !out->need_pods &&
-			out->evict.n == 0)
+			out->evict.n == 0 && !out->mark_labels && !out->mark_condition)
 			continue;
 		if (!keep(a, out))
 			return -ENOMEM;

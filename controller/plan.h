@@ -7,6 +7,7 @@
 #pragma once
 
 #include "arena.h"
+#include "marks.h"
 #include "view.h"
 
 enum plan_cordon { PLAN_CORDON_KEEP, PLAN_CORDON_ON, PLAN_CORDON_OFF };
@@ -28,6 +29,8 @@ struct plan_node {
 	bool need_pods;
 	struct list evict; /* struct view_pod * */
 	uint64_t evict_serial; /* the listing that they are of */
+	bool mark_labels, mark_condition; /* the Node is to say what marks holds */
+	struct marks marks;
 };
 
 struct plan_kernel {

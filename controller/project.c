@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The projection of a Node, and what all projections read with. */
+#include "marks.h"
 #include "project_inside.h"
 
 enum { LABELS_MAX = 256 };
@@ -152,6 +153,29 @@ static bool is_ready(const struct json *conditions)
 	return false;
 }
 
+/* What it says of its drivers already. */
+static void read_marks(const struct json *obj, struct view_node *n)
+{
+	const struct json *labels = json_path(obj, "metadata.labels"), *value;
+	const struct json *conditions = json_path(obj, "status.conditions");
+	const char *key;
+	size_t it = 0;
+
+	n->labels_mark.stored = n->condition_mark.stored = 0;
+	while (json_next(labels, &it, &key, &value))
+		if (marks_is_label(key) && json_str(value))
+			n->labels_mark.stored = marks_add_label(
+				n->labels_mark.stored, key, json_str(value));
+	for (size_t i = 0; i < json_len(conditions); i++) {
+		const struct json *c = json_at(conditions, i);
+
+		if (streq(project_text(c, "type"), MARKS_CONDITION))
+			n->condition_mark.stored = marks_of_condition(
+				project_text(c, "status"), project_text(c, "reason"),
+				project_text(c, "message"));
+	}
+}
+
 static bool says_true(const struct json *map, const char *key)
 {
 	return streq(project_text(map, key), "true");
@@ -175,6 +199,7 @@ int project_node(struct intern *in, const struct project_filter *f,
 	n->is_unschedulable = json_get_bool(
 		json_get(obj, "spec"), "unschedulable", false);
 	n->is_ready = is_ready(json_path(obj, "status.conditions"));
+	read_marks(obj, n);
 	r = read_labels(in, f, labels, n);
 	if (r >= 0)
 		r = read_allocatable(in, f, json_path(obj, "status.allocatable"), n);

@@ -105,6 +105,12 @@ struct view_intent {
 	struct list assigns; /* struct view_assign */
 };
 
+/* The hash of something that we keep on a Node; and of what was written last, with what came of it: a
+ * server that changes what it is given must not be written to for ever. */
+struct view_mark {
+	uint32_t stored, written, gave;
+};
+
 struct view_node {
 	const char *name;
 
@@ -114,6 +120,7 @@ struct view_node {
 	bool is_skipped; /* API_NODE_SKIP_LABEL */
 	char uid[40];
 	uint64_t version; /* resourceVersion, 0 when it is no number */
+	struct view_mark labels_mark, condition_mark; /* marks.h */
 	struct list labels; /* struct kv: only the keys that selectors use */
 	struct list allocatable; /* struct view_count: only resources of classes */
 

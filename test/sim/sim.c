@@ -710,6 +710,8 @@ static void act(struct sim *s, const struct plan *p)
 			}
 			begin_write(s, n, out);
 		}
+		n->v.labels_mark.stored = out->marks.labels_hash;
+		n->v.condition_mark.stored = out->marks.condition_hash;
 		if (out->write)
 			continue;
 		if (out->cordon != PLAN_CORDON_KEEP)

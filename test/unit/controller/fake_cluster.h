@@ -217,6 +217,29 @@ static void cluster_read(
 	}
 }
 
+/* Server-side apply of a Node: of labels all that this manager has, of conditions by type. */
+static void cluster_apply_node(struct json *obj, const struct json *body)
+{
+	const struct json *mine = json_at(json_path(body, "status.conditions"), 0);
+	const struct json *old = json_path(obj, "status.conditions");
+	struct json *list = json_new_array();
+
+	assert_string_equal(json_str(json_path(body, "metadata.uid")),
+		json_str(json_path(obj, "metadata.uid")));
+	if (json_path(body, "metadata.labels"))
+		assert_int_equal(json_set(cluster_member(obj, "metadata"), "labels",
+					 json_copy(json_path(body, "metadata.labels"))),
+			0);
+	for (size_t i = 0; i < json_len(old); i++)
+		if (!json_has(body, "status") ||
+			!streq(json_get_str(json_at(old, i), "type"),
+				"AcceleratorDriverReady"))
+			assert_int_equal(json_add(list, json_copy(json_at(old, i))), 0);
+	if (mine)
+		assert_int_equal(json_add(list, json_copy(mine)), 0);
+	assert_int_equal(json_set(cluster_member(obj, "status"), "conditions", list), 0);
+}
+
 static void cluster_patch(struct cluster *c, struct fake_conn *conn, char *path,
 	const struct fake_request *q, const struct json *body)
 {
@@ -232,7 +255,10 @@ static void cluster_patch(struct cluster *c, struct fake_conn *conn, char *path,
 		return;
 	}
 	obj = cluster_get(c, path) ? json_copy(cluster_get(c, path)) : json_new_object();
-	if (strcasestr(q->headers, "merge-patch")) {
+	if (str_starts(path, "/api/v1/nodes/") &&
+		!strcasestr(q->headers, "merge-patch")) {
+		cluster_apply_node(obj, body);
+	} else if (strcasestr(q->headers, "merge-patch")) {
 		cluster_merge(obj, body);
 	} else if (sub) {
 		assert_int_equal(

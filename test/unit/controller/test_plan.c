@@ -82,6 +82,19 @@ static void run(struct world *w)
 	assert_int_equal(plan_make(w->a, &w->view, NOW, &w->plan), 0);
 }
 
+/* The Nodes say already what they should. */
+static void have_marks(struct world *w)
+{
+	for (size_t i = 0; i < w->view.n_nodes; i++) {
+		struct marks m;
+
+		assert_int_equal(
+			marks_make(w->a, &w->view, &w->n[i], &w->n[i].assigns, &m), 0);
+		w->n[i].labels_mark.stored = m.labels_hash;
+		w->n[i].condition_mark.stored = m.condition_hash;
+	}
+}
+
 static const struct plan_node *out(const struct world *w, size_t i)
 {
 	for (size_t k = 0; k < w->plan.n_nodes; k++)
@@ -224,6 +237,7 @@ static void test_unreadable(void **state)
 	w.d[0].invalid = "'spec.modules': required";
 	w.d[0].invalid_reason = REASON_MANIFEST_INVALID;
 	give(&w, 0, 2, 7);
+	have_marks(&w);
 	run(&w);
 	assert_null(out(&w, 0));
 	assert_non_null(out(&w, 1)); /* it has none yet: its object is made */
@@ -244,6 +258,7 @@ static void test_nothing_to_do(void **state)
 		w.n[i].spec_hash = plan_hash(&w.view, &w.n[i].assigns, &w.n[i].upgrade,
 			"edu=0000000000000007", "");
 	}
+	have_marks(&w);
 	run(&w);
 	assert_int_equal(w.plan.n_nodes, 0);
 	w.d[0].spec_hash++; /* an edit */
@@ -252,6 +267,10 @@ static void test_nothing_to_do(void **state)
 	/* A server that drops a field is not written to for ever. */
 	w.n[1].written_hash = out(&w, 1)->hash;
 	w.n[1].stored_hash = w.n[1].spec_hash;
+	w.n[1].labels_mark.written = out(&w, 1)->marks.labels_hash;
+	w.n[1].labels_mark.gave = w.n[1].labels_mark.stored;
+	w.n[1].condition_mark.written = out(&w, 1)->marks.condition_hash;
+	w.n[1].condition_mark.gave = w.n[1].condition_mark.stored;
 	run(&w);
 	assert_null(out(&w, 1));
 	assert_non_null(out(&w, 0));

@@ -151,6 +151,25 @@ static bool have_both_failed(const struct cluster *c)
 	       cluster_cordoned(c) == 0;
 }
 
+/* Both Nodes carry the version as a label and say that their drivers are ready, beside what was there. */
+static bool is_marked(const struct cluster *c)
+{
+	static const char *const paths[] = { "/api/v1/nodes/n0", "/api/v1/nodes/n1" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		const struct json *n = cluster_get(c, paths[i]);
+		const char *label = json_get_str(
+			json_path(n, "metadata.labels"), "farrier.dev/driver.edu");
+		const struct json *list = json_path(n, "status.conditions");
+
+		if (!label || !streq(label, "1.2") || json_len(list) != 2 ||
+			!streq(json_get_str(json_at(list, 0), "type"), "Ready") ||
+			!streq(json_get_str(json_at(list, 1), "reason"), "DriversReady"))
+			return false;
+	}
+	return true;
+}
+
 /* From nothing to a wave over a gang, with a ConfigMap as the new source. */
 static void test_wave(void **state)
 {
@@ -190,6 +209,7 @@ static void test_wave(void **state)
 		json_get_str(json_path(entry, "spec.source.inline.files"), "edu.c"),
 		"int x;");
 	assert_null(json_path(entry, "spec.upgradePolicy"));
+	wait_for(&c, is_marked, "the Nodes say what runs");
 	reconcile_free(rc);
 	metrics_free(m);
 	cluster_stop(&c);

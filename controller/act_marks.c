@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Writes what a Node says of its drivers: labels, then the condition. */
+#include "act.h"
+#include "bodies.h"
+#include "log.h"
+
+enum { PATH_MAX_ = 2048 };
+
+/* Whatever was done before: the answer is the Node as it is now. */
+static void mark_done(struct op *op, const struct kube_response *res)
+{
+	struct reconcile *rc = op->owner;
+	struct plan_node *w = map_get(rc->wants, op->name);
+	struct view_node *n;
+	struct err e = { 0 };
+
+	if (res->result < 0)
+		return;
+	if (fleet_put(rc->fleet, FLEET_NODES, res->obj, &e) < 0)
+		log_error(&e, "answer of a write cannot be read", NULL);
+	n = fleet_node(rc->fleet, op->name);
+	if (!n || !w)
+		return;
+	if (w->mark_labels) {
+		n->labels_mark.written = w->marks.labels_hash;
+		n->labels_mark.gave = n->labels_mark.stored;
+		w->mark_labels = false;
+	} else {
+		n->condition_mark.written = w->marks.condition_hash;
+		n->condition_mark.gave = n->condition_mark.stored;
+		w->mark_condition = false;
+	}
+}
+
+int act_marks(struct reconcile *rc, struct op *op, struct err *e)
+{
+	CLEANUP(json_freep) struct json *body = NULL;
+	const struct view_node *n = fleet_node(rc->fleet, op->name);
+	struct plan_node *w = map_get(rc->wants, op->name);
+	struct buf path;
+	char now[32];
+	int r;
+
+	if (!n || !w || (!w->mark_labels && !w->mark_condition))
+		return 0;
+	kube_time(loop_wall(rc->loop), now);
+	r = w->mark_labels ? bodies_labels(n, &w->marks, &body)
+			   : bodies_node_condition(n, &w->marks, now, &body);
+	if (r < 0)
+		return err_errno(e, r, "body of Node '%s'", op->name);
+	buf_init(&path, PATH_MAX_);
+	r = bodies_path(&path, "/api/v1/nodes/", op->name,
+		w->mark_labels ? BODIES_APPLY : "/status" BODIES_APPLY);
+	if (r >= 0)
+		r = op_start(op, rc->kube, "PATCH", buf_cstr(&path), KUBE_APPLY, body,
+			mark_done, e);
+	buf_done(&path);
+	return r;
+}
