@@ -331,6 +331,28 @@ void health_step(struct health_track *t, const struct health_facts *f, uint64_t 
 	}
 }
 
+void health_restore(struct health_track *t, enum health state, enum reason reason,
+	const char *text, uint64_t now_us)
+{
+	unsigned c = 0;
+
+	while (c < CAUSES_ && !(causes[c].reason == reason && causes[c].is_error))
+		c++;
+	if (t->is_known || state == HEALTH_HEALTHY || c == CAUSES_)
+		return;
+	t->is_known = true;
+	t->cause = (enum cause)c;
+	(void)snprintf(t->text, sizeof(t->text), "%s", text);
+	t->since_us = t->amiss_us = now_us;
+	t->state = state == HEALTH_SUSPECT ? HEALTH_SUSPECT : HEALTH_UNHEALTHY;
+	if (c == CAUSE_AER_FATAL && state == HEALTH_UNHEALTHY)
+		t->fatal_us = now_us;
+	if (t->state == HEALTH_UNHEALTHY) {
+		t->falls = 1;
+		t->fall_us = now_us;
+	}
+}
+
 uint64_t health_next(const struct health_track *t)
 {
 	uint64_t next = UINT64_MAX;

@@ -99,6 +99,10 @@ struct health_track {
 /* One look. Pure: nothing but @f, @now_us (not 0) and what @t holds. A device that is seen for the
  * first time starts where the facts put it. */
 void health_step(struct health_track *t, const struct health_facts *f, uint64_t now_us);
+/* Before the first step: what a plugin before this one knew of the device. Only of errors, which the
+ * facts of a first look cannot tell; they count as if they had come at @now_us. */
+void health_restore(struct health_track *t, enum health state, enum reason reason,
+	const char *text, uint64_t now_us);
 /* When time alone will change the state, all facts staying as they are; UINT64_MAX never. */
 uint64_t health_next(const struct health_track *t);
 /* REASON_NONE for Healthy. */

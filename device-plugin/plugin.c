@@ -10,6 +10,7 @@
 #include "folder.h"
 #include "links.h"
 #include "log.h"
+#include "memory.h"
 #include "others.h"
 #include "report.h"
 #include "service.h"
@@ -32,6 +33,7 @@ struct plugin {
 	struct classes *classes;
 	struct health_files *files;
 	struct kubelet_watch *kubelet;
+	struct json *before; /* devices.json as it was found; NULL when served */
 	struct folder *folders[CLASS_DIRS_MAX];
 	struct metrics *metrics;
 	struct metrics_server *server;
@@ -51,7 +53,7 @@ struct plugin {
 static int look(struct plugin *p, struct err *e)
 {
 	struct snapshot_options so = { p->o->root, p->o->run_dir, loop_now(p->loop),
-		p->files };
+		p->files, p->before };
 	struct snapshot *fresh = NULL;
 	int r;
 
@@ -212,6 +214,7 @@ static int plugin_look_only(struct loop *l, const struct plugin_options *o,
 		return err_errno(e, -ENOMEM, "plugin");
 	p->loop = l;
 	p->o = o;
+	memory_read(o->run_dir, &p->before);
 	r = health_files_new(l, on_change, p, &p->files);
 	if (r < 0)
 		return err_errno(e, r, "plugin");
@@ -280,6 +283,7 @@ int plugin_new(struct loop *l, const struct plugin_options *o, struct plugin **r
 	if (r < 0)
 		return r;
 	p->is_ready = true;
+	json_free(TAKE(p->before));
 	*ret = TAKE(p);
 	return 0;
 }
@@ -300,6 +304,7 @@ void plugin_free(struct plugin *p)
 	classes_free(p->classes);
 	health_files_free(p->files);
 	kubelet_watch_free(p->kubelet);
+	json_free(p->before);
 	inventory_free(p->inventory);
 	free(p->last_error);
 	free(p);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "attribute.h"
+#include "memory.h"
 #include "nodes.h"
 #include "vitals.h"
 
@@ -72,14 +73,14 @@ static int judge(struct build *b, struct claim *c)
 				  ? d->driver
 				  : wanted_driver(c);
 	vitals_read(b->inv, d, &c->class_->spec, b->o->files, &f);
+	if (!d->health.is_known)
+		memory_restore(b->o->before, d, b->o->now_us);
 	health_step(&d->health, &f, b->o->now_us);
 	b->s->next_us = MIN(b->s->next_us, health_next(&d->health));
 	c->health = d->health.state;
 	c->reason = health_reason(&d->health);
 	c->text = arena_fmt(b->s->arena, "%s%s",
-		c->health == HEALTH_RECOVERING ? "it is watched for a while, because "
-					       : "",
-		d->health.text);
+		c->health == HEALTH_RECOVERING ? MEMORY_WATCHED : "", d->health.text);
 	return c->text ? 0 : -ENOMEM;
 }
 

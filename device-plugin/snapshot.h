@@ -10,6 +10,7 @@
 #include "classes.h"
 #include "health_file.h"
 #include "inventory.h"
+#include "json.h"
 
 enum { SNAPSHOT_BYTES_MAX = 64 << 20, REPLICAS_MAX = 1024 };
 
@@ -67,6 +68,8 @@ struct snapshot_options {
 		*run; /* folder of the stable links' folder dev/, as the host knows it */
 	uint64_t now_us; /* of the look; not 0, never less than at the look before */
 	struct health_files *files; /* NULL: the classes' own files are not asked */
+	const struct json *
+		before; /* see memory.h, for devices that are seen for the first time; NULL */
 };
 
 /* Decides who claims what: the first class by name that matches wins; one that matches all but the

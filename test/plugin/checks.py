@@ -372,6 +372,12 @@ def health(w):
     w.stub.list(bad)
     eq(w.stub.ask(f"allocate {RES} {A}")["code"], "FailedPrecondition")
     w.device(A, health="Unhealthy", reason="DeviceErrors", causes=["FatalErrors"])
+    # Killed, and started anew: what was known of errors is known still.
+    w.plugins[0].end(signal.SIGKILL)
+    assert "DeviceErrors: it reported fatal PCI errors" in w.show("--explain")
+    w.stub.skip()
+    w.up(devices=bad)
+    w.device(A, health="Unhealthy", reason="DeviceErrors", causes=["FatalErrors"])
     # Off the bus: told before all else.
     with open(w.bed.path(A, "config"), "wb") as f:
         f.write(b"\xff" * 64)

@@ -250,6 +250,47 @@ static void errors_add_up(void **state)
 	expect("errors", "none more", &t, HEALTH_HEALTHY);
 }
 
+/* A plugin that starts anew: what it cannot see at once, it is told; it is watched before it is trusted. */
+static void restored(void **state)
+{
+	static const struct {
+		const char *name;
+		enum health before;
+		enum reason reason;
+		enum health first, after_15_s;
+	} cases[] = {
+		{ "fatal errors", HEALTH_UNHEALTHY, REASON_DEVICE_ERRORS,
+			HEALTH_UNHEALTHY, HEALTH_UNHEALTHY },
+		{ "nearly over", HEALTH_RECOVERING, REASON_DEVICE_ERRORS,
+			HEALTH_RECOVERING, HEALTH_HEALTHY },
+		{ "ill", HEALTH_UNHEALTHY, REASON_DEVICE_ILL, HEALTH_RECOVERING,
+			HEALTH_HEALTHY },
+		{ "a worse link", HEALTH_SUSPECT, REASON_LINK_DEGRADED, HEALTH_SUSPECT,
+			HEALTH_HEALTHY },
+		{ "no driver then", HEALTH_UNHEALTHY, REASON_DRIVER_NOT_BOUND,
+			HEALTH_HEALTHY, HEALTH_HEALTHY },
+		{ "well", HEALTH_HEALTHY, REASON_DEVICE_ERRORS, HEALTH_HEALTHY,
+			HEALTH_HEALTHY },
+		{ "unknown words", HEALTH_UNHEALTHY, REASON_INTERNAL, HEALTH_HEALTHY,
+			HEALTH_HEALTHY },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct health_track t = { 0 };
+
+		health_restore(
+			&t, cases[i].before, cases[i].reason, "as it was", 100 * S);
+		look(&t, NULL, 100, 100);
+		expect(cases[i].name, "first", &t, cases[i].first);
+		if (t.state != HEALTH_HEALTHY)
+			assert_int_equal(health_reason(&t), cases[i].reason);
+		look(&t, NULL, 101, 115);
+		expect(cases[i].name, "after 15 s", &t, cases[i].after_15_s);
+		look(&t, NULL, 116, 160);
+		expect(cases[i].name, "in the end", &t, HEALTH_HEALTHY);
+	}
+}
+
 /* ---- properties ---- */
 static uint32_t seed;
 
@@ -351,6 +392,7 @@ int main(void)
 		cmocka_unit_test(a_moment_is_no_fall),
 		cmocka_unit_test(flaps_are_damped),
 		cmocka_unit_test(errors_add_up),
+		cmocka_unit_test(restored),
 		cmocka_unit_test(any_life),
 	};
 

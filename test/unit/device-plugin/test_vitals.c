@@ -7,6 +7,7 @@
 
 #include "device-plugin/aer.h"
 #include "device-plugin/health_file.h"
+#include "device-plugin/memory.h"
 #include "device-plugin/pci_config.h"
 #include "device-plugin/probe.h"
 #include "loop.h"
@@ -375,6 +376,53 @@ static void one_that_hangs(void **state)
 	(void)close(fd);
 }
 
+/* ---- what the plugin before knew ---- */
+static void memories(void **state)
+{
+	static const struct {
+		const char *name, *text;
+		bool is_read;
+		enum health want;
+		const char *message;
+	} cases[] = {
+		{ "as we write it",
+			"{\"version\":1,\"devices\":[{\"id\":\"x\"},{\"id\":\"a\",\"health\":"
+			"\"Unhealthy\",\"reason\":\"DeviceIll\",\"message\":\"it is so\"}]}",
+			true, HEALTH_UNHEALTHY, "it is so" },
+		{ "watched",
+			"{\"version\":1,\"devices\":[{\"id\":\"a\",\"health\":\"Recovering\","
+			"\"reason\":\"DeviceIll\",\"message\":\"" MEMORY_WATCHED
+			"it is so\"}]}",
+			true, HEALTH_UNHEALTHY, "it is so" },
+		{ "other types",
+			"{\"version\":1,\"devices\":[1,null,{\"id\":7},{\"id\":\"a\",\"health\":"
+			"[],\"reason\":{},\"message\":1}]}",
+			true, HEALTH_HEALTHY, "" },
+		{ "no list", "{\"version\":1,\"devices\":{}}", true, HEALTH_HEALTHY, "" },
+		{ "a later version", "{\"version\":2,\"devices\":[]}", false,
+			HEALTH_HEALTHY, "" },
+		{ "cut off", "{\"version\":1,\"dev", false, HEALTH_HEALTHY, "" },
+		{ "empty", "", false, HEALTH_HEALTHY, "" },
+	};
+	char dir[256];
+
+	(void)snprintf(dir, sizeof(dir), "%s", fake_dir);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP(json_freep) struct json *doc = NULL;
+		struct device d = { .id = "a" };
+
+		put(dir, "devices.json", cases[i].text);
+		memory_read(dir, &doc);
+		if ((doc != NULL) != cases[i].is_read)
+			fail_msg("case '%s': read", cases[i].name);
+		memory_restore(doc, &d, 1);
+		if (d.health.state != cases[i].want ||
+			strcmp(d.health.text, cases[i].message) != 0)
+			fail_msg("case '%s': %s '%s'", cases[i].name,
+				health_names[d.health.state], d.health.text);
+	}
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 
 int main(void)
@@ -389,6 +437,7 @@ int main(void)
 		cmocka_unit_test(verdicts),
 		T(files_are_asked),
 		T(one_that_hangs),
+		T(memories),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
