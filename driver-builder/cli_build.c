@@ -17,12 +17,16 @@ static int find_kernel(const struct env *env, const char *release, struct kernel
 {
 	int r = kernels_scan(env->root, ks, e);
 
+	/* Headers are enough to build for it. */
+	if (r == 0)
+		r = kernels_add_extra(ks, env->root, release, e);
 	if (r < 0)
 		return r;
 	*ret = kernels_find(ks, release);
-	if (!*ret)
+	if ((*ret)->is_extra && (*ret)->install == KERNEL_NO_HEADERS)
 		return err_reason(e, -ENOENT, REASON_HEADERS_MISSING,
-			"kernel '%s' is not installed below '%s'", release, env->root);
+			"kernel '%s' is not installed below '%s', nor are headers for it",
+			release, env->root);
 	return 0;
 }
 
