@@ -8,6 +8,7 @@
 
 #include "boot.h"
 #include "file.h"
+#include "grub.h"
 #include "plugin.h"
 
 enum { CMDLINE_MAX = 4096 };
@@ -93,6 +94,15 @@ static int remove_plugin(struct sweep *s)
 	return s->is_dry ? 0 : plugin_remove(s->env, s->e);
 }
 
+/* The default entry that was kept at an older kernel; what was there before is in the state. */
+static int let_grub_go(struct sweep *s)
+{
+	if (!grub_is_noted(s->env->state))
+		return 0;
+	(void)buf_str(s->out, "GRUB's default entry\n");
+	return s->is_dry ? 0 : grub_let_go(s->env->root, s->env->state, s->e);
+}
+
 static int remove_folder(struct sweep *s, const char *path)
 {
 	if (!file_exists(path))
@@ -132,6 +142,8 @@ int purge_host(const struct env *env, bool is_dry, struct buf *out, struct err *
 		r = each(&s, "etc/modprobe.d", remove_config);
 	if (r == 0)
 		r = each(&s, "lib/modules", remove_modules);
+	if (r == 0)
+		r = let_grub_go(&s);
 	if (r == 0)
 		r = remove_plugin(&s);
 	if (r == 0)

@@ -20,7 +20,8 @@ static struct env env;
 static const char *const ours[] = { "etc/modules-load.d/farrier-edu.conf",
 	"etc/modprobe.d/farrier-edu.conf",
 	"lib/modules/" RELEASE "/updates/farrier/edu.ko", "state/builds.json",
-	"state/store/ab/abcd/manifest.json", "run/status.json", "run/reboot-hold" };
+	"state/grub.json", "state/store/ab/abcd/manifest.json", "run/status.json",
+	"run/reboot-hold" };
 static const char *const others[] = { "etc/modules-load.d/other.conf",
 	"etc/modprobe.d/farrier.conf", "etc/modprobe.d/farrier-notes.txt",
 	"etc/farrier/drivers.d/edu.yaml", "lib/modules/" RELEASE "/updates/dkms/other.ko",
@@ -80,6 +81,7 @@ static void test_dry(void **state)
 	assert_int_equal(purge_host(&env, true, &b, NULL), 0);
 	assert_non_null(strstr(buf_cstr(&b), "modules-load.d/farrier-edu.conf\n"));
 	assert_non_null(strstr(buf_cstr(&b), RELEASE "/updates/farrier\n"));
+	assert_non_null(strstr(buf_cstr(&b), "GRUB's default entry\n"));
 	assert_non_null(strstr(buf_cstr(&b), "/state\n"));
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
 		assert_true(is_there(ours[i]));
