@@ -119,13 +119,21 @@ static struct json *causes_json(const struct claim *c)
 	return TAKE(a);
 }
 
+/* Why a device is not as its class would have it: what ails it, or who else has its resource. */
+static enum reason reason_of(const struct claim *c)
+{
+	return c->reason == REASON_NONE && c->served_by ? REASON_CONFLICT : c->reason;
+}
+
 static int set_claim(struct json *o, const struct claim *c)
 {
+	const char *text = reason_of(c) == c->reason ? c->text : c->served_by;
+
 	if (json_set_str(o, "class", c->class_->meta.name) < 0 ||
 		json_set_str(o, "resourceName", c->resource ? c->resource : "") < 0 ||
 		json_set_str(o, "health", health_names[c->health]) < 0 ||
-		json_set_str(o, "reason", reason_name(c->reason)) < 0 ||
-		json_set_str(o, "message", c->text) < 0 ||
+		json_set_str(o, "reason", reason_name(reason_of(c))) < 0 ||
+		json_set_str(o, "message", text) < 0 ||
 		json_set(o, "causes", causes_json(c)) < 0 ||
 		(c->served_by && json_set_str(o, "servedBy", c->served_by) < 0))
 		return -ENOMEM;

@@ -454,6 +454,7 @@ def check_yields(m):
         wait_for("yields", lambda: served_by(m))
         x = explained(m, "0000:17:00.0")
         assert not x["allocatable"] and "another plugin serves 'nvidia.com/gpu'" in x["why"] and "GPU-e953" in x["why"], x
+        eq((x["health"], x["reason"]), ("Healthy", "Conflict"))
         eq(ours(m), [])
         forget(m, "some-plugin.sock", others[0])
         n.list("nvidia.com/gpu", ["0000:17:00.0 Healthy 0"])
