@@ -173,6 +173,13 @@ for i, w in enumerate(["2Gi", "500M 1e3 1.5", "6.1.0-9 6.1.0-47 6.12~rc1", "6.12
                        "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.123456Z", "CONFIG_X=y\nCONFIG_XY=m\nCONFIG_X=\"a b\"",
                        "100%25 \u00e4\n", "a%zz%4"]):
     put("words", str(i), w)
+KUBELET = "kind: KubeletConfiguration\ntopologyManagerPolicy: restricted\ncpuManagerPolicy: static\nmemoryManagerPolicy: None\n"
+for i, w in enumerate(["16.0 GT/s PCIe", "Unknown speed", "0x0", "Undefined 0\nDLP 2\nTOTAL_ERR_FATAL 3\n", KUBELET,
+                       "/usr/bin/kubelet\0--config=/etc/k.yaml\0--topology-manager-policy\0restricted\0",
+                       "/usr/local/bin/k3s server\0--kubelet-arg=cpu-manager-policy=static\0--kubelet-arg\0config-dir=/b\0",
+                       "1\trestricted\tpod\tstatic\tNone\t/etc/k.yaml",
+                       '{"version":1,"devices":[{"id":"a","health":"Unhealthy","reason":"DeviceIll","message":"it is so"}]}']):
+    put("signs", str(i), w)
 
 
 def module(info, symbols, signed=False, ext=False):
