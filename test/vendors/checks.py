@@ -498,7 +498,7 @@ def main():
             f(m)
             print("ok", name, flush=True)
             passed += 1
-        except (AssertionError, OSError, KeyError, TypeError, ValueError, subprocess.SubprocessError) as e:
+        except (AssertionError, OSError, LookupError, TypeError, ValueError, subprocess.SubprocessError) as e:
             print(f"not ok {name}: {type(e).__name__} {e}", flush=True)
             failed += 1
         finally:
