@@ -191,11 +191,11 @@ static void equals_brute_force(void **state)
 	struct topology t = slit4();
 
 	seed = 7;
-	for (size_t round = 0; round < 300; round++) {
+	for (size_t round = 0; round < 150; round++) {
 		const struct topology_order *o = &orders[round % ARRAY_SIZE(orders)];
 		struct field f;
 		bool chosen[POINTS_MAX] = { 0 }, best[POINTS_MAX] = { 0 };
-		size_t want, n = 1 + chance(round % 100 == 0 ? 13 : 10);
+		size_t want, n = 1 + chance(round % 100 == 0 ? 12 : 9);
 
 		make_field(&f, n, chance(3));
 		want = count(f.is_must, f.n) + chance((uint32_t)f.n);
