@@ -95,6 +95,9 @@ step_reboot() { # by an admin who goes on all the same; there is no network in t
 	wait_for 300 "the guest" guest -t 10 true || fail "no shell" || return
 	[ "$(word uname -r)" = $NEW ] || fail "it runs $(word uname -r)"
 }
+slowness() { # 1, or how many more want to run here than there are CPUs for: an emulated machine gets that share
+	awk -v n="$(nproc)" '{ s = $1 / n; print (s > 2 ? s : 1) }' /proc/loadavg
+}
 step_answers() { # sets sysinit_at loaded_at answered_at: seconds of the guest's clock
 	wait_for 300 "the accelerator" guest -t 20 'test -s /run/answered && systemctl is-active -q sysinit.target' || fail "/dev/edu0 does not answer" || return
 	guest -t 30 'grep -q 3628800 /run/answer' || fail "it answered $(word cat /run/answer)" || return
@@ -102,7 +105,9 @@ step_answers() { # sets sysinit_at loaded_at answered_at: seconds of the guest's
 	sysinit_at=$(word systemctl show -P ActiveEnterTimestampMonotonic sysinit.target | awk '{ printf "%.2f", $1 / 1e6 }')
 	loaded_at=$(word systemctl show -P ActiveEnterTimestampMonotonic systemd-modules-load.service | awk '{ printf "%.2f", $1 / 1e6 }')
 	after_sysinit=$(awk -v a="$answered_at" -v b="$sysinit_at" 'BEGIN { printf "%.2f", a - b }')
-	awk -v d="$after_sysinit" -v s="${FARRIER_SLOW:-1}" 'BEGIN { exit !(d <= 1.0 * s) }' || fail "$after_sysinit s after sysinit.target"
+	# The host's boot loads before sysinit.target, on however slow a machine; the answer is an emulated process more.
+	awk -v d="$loaded_at" -v s="$sysinit_at" 'BEGIN { exit !(d > 0 && d <= s) }' || fail "loaded at $loaded_at, sysinit.target at $sysinit_at" || return
+	awk -v d="$after_sysinit" -v s="${FARRIER_SLOW:-$(slowness)}" 'BEGIN { exit !(d <= 1.0 * s) }' || fail "$after_sysinit s after sysinit.target"
 }
 step_nothing_compiled() {
 	local n
