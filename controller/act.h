@@ -9,6 +9,7 @@
 #include "reconcile.h"
 
 struct feed;
+struct schema;
 
 struct reconcile {
 	struct kube *kube;
@@ -20,6 +21,7 @@ struct reconcile {
 
 	struct fleet *fleet;
 	struct feed *feed;
+	struct schema *schema;
 	struct queue *queue; /* nodes: many, so that only some requests run at once */
 	struct queue *urgent; /* statuses, and nodes on their way through an upgrade */
 	struct map *ops; /* key -> struct op */

@@ -284,7 +284,9 @@ void fleet_share(struct fleet *f, const char *builders)
 
 const struct view *fleet_view(struct fleet *f)
 {
-	struct view v = { .own_node = f->own_node, .builders = f->builders };
+	struct view v = { .own_node = f->own_node,
+		.builders = f->builders,
+		.schema_note = f->schema_note };
 
 	if (!f->is_dirty)
 		return &f->view;
@@ -302,6 +304,12 @@ const struct view *fleet_view(struct fleet *f)
 	f->view = v;
 	f->is_dirty = false;
 	return &f->view;
+}
+
+void fleet_set_schema_note(struct fleet *f, const char *note)
+{
+	f->schema_note = note;
+	f->view.schema_note = note;
 }
 
 struct view_node *fleet_node(const struct fleet *f, const char *name)

@@ -38,6 +38,8 @@ void fleet_delete(struct fleet *f, enum fleet_kind kind, const char *name);
 
 /* Everything, valid until the next change of the fleet. */
 const struct view *fleet_view(struct fleet *f);
+/* What the views say of the server's definitions; borrowed. */
+void fleet_set_schema_note(struct fleet *f, const char *note);
 struct view_node *fleet_node(const struct fleet *f, const char *name);
 struct view_driver *fleet_driver(const struct fleet *f, const char *name);
 struct view_class *fleet_class(const struct fleet *f, const char *name);

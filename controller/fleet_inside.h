@@ -49,6 +49,7 @@ struct fleet {
 	bool is_dirty; /* the arrays of the view */
 	struct view view;
 	char *own_node;
+	const char *schema_note;
 	const char *builders;
 };
 

@@ -11,6 +11,7 @@
 #include "feed.h"
 #include "jhash.h"
 #include "log.h"
+#include "schema.h"
 #include "wave.h"
 
 enum {
@@ -317,12 +318,14 @@ static int make_plan(struct reconcile *rc, struct err *e)
 {
 	CLEANUP(arena_freep) struct arena *a = arena_new(ARENA_MAX);
 	int64_t now = (int64_t)(loop_wall(rc->loop) / USEC_PER_SEC);
-	const struct view *v = fleet_view(rc->fleet);
+	const struct view *v;
 	struct timespec begun;
 	struct plan p;
 	int r;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &begun);
+	fleet_set_schema_note(rc->fleet, schema_note(rc->schema));
+	v = fleet_view(rc->fleet);
 	if (!a || !v)
 		return err_set(e, -ENOMEM, "plan");
 	r = plan_make(a, v, now, &p);
@@ -428,6 +431,8 @@ void reconcile_start(struct reconcile *rc)
 	if (r >= 0)
 		r = feed_new(rc->kube, rc->fleet, rc->node_selector, reconcile_kick, rc,
 			&rc->feed, &e);
+	if (r >= 0)
+		r = schema_new(rc->kube, reconcile_kick, rc, &rc->schema, &e);
 	rc->is_leading = true;
 	if (r < 0) {
 		(void)err_wrap(&e, r, "start");
@@ -450,6 +455,7 @@ void reconcile_stop(struct reconcile *rc)
 	map_free(rc->ops); /* ends what is under way */
 	rc->in_flight = 0;
 	feed_free(rc->feed);
+	schema_free(rc->schema);
 	map_free(rc->wants);
 	map_free(rc->gangs);
 	map_free(rc->bodies);
@@ -457,6 +463,7 @@ void reconcile_stop(struct reconcile *rc)
 	arena_free(rc->arena);
 	rc->ops = rc->wants = rc->gangs = rc->bodies = NULL;
 	rc->feed = NULL;
+	rc->schema = NULL;
 	rc->fleet = NULL;
 	rc->arena = NULL;
 	rc->timer_us = UINT64_MAX;

@@ -231,7 +231,7 @@ static void say_stalled(struct saying *s, struct plan_driver *d)
 		cond_remove(s->conds, "Stalled");
 }
 
-static void say_degraded(struct saying *s, struct plan_driver *d)
+static void say_degraded(struct saying *s, const struct view *v, struct plan_driver *d)
 {
 	const struct plan_kernel *k = unbuildable(d);
 
@@ -250,6 +250,8 @@ static void say_degraded(struct saying *s, struct plan_driver *d)
 				"gang '%s' spans more nodes than maxUnavailable allows: its "
 				"jobs are waited for, then the nodes go one by one",
 				d->large_gang)));
+	else if (v->schema_note)
+		say(s, "Degraded", true, "DefinitionsOutdated", v->schema_note);
 	else
 		say(s, "Degraded", false, "AsExpected", "");
 }
@@ -262,7 +264,8 @@ static bool is_good(const struct plan_driver *d)
 	       d->ready + d->offline >= d->desired;
 }
 
-static int finish_driver(struct arena *a, struct plan_driver *d, int64_t now)
+static int finish_driver(
+	struct arena *a, const struct view *w, struct plan_driver *d, int64_t now)
 {
 	const struct view_driver *v = d->driver;
 	struct saying s = begin(a, &v->conditions, &d->conditions, v->generation, now);
@@ -280,7 +283,7 @@ static int finish_driver(struct arena *a, struct plan_driver *d, int64_t now)
 	say_if(&s, "Reconciling", is_moving || v->deleted_at,
 		v->deleted_at ? "Unloading" : "Progressing", counts);
 	say_stalled(&s, d);
-	say_degraded(&s, d);
+	say_degraded(&s, w, d);
 	if (d->conflicts > 0)
 		say(&s, "Conflict", true, reason_name(REASON_CONFLICT),
 			view_str(arena_fmt(a,
@@ -340,7 +343,7 @@ int summary_finish(struct arena *a, const struct view *v, struct plan *p, int64_
 
 	for (size_t i = 0; i < p->n_drivers; i++) {
 		finish_finalizer(p, &p->drivers[i], now);
-		r = finish_driver(a, &p->drivers[i], now);
+		r = finish_driver(a, v, &p->drivers[i], now);
 		if (r < 0)
 			return r;
 	}

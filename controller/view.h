@@ -195,6 +195,8 @@ struct view {
 	size_t n_gangs;
 	const char *
 		builders; /* patterns of names of nodes that build for others; NULL: nothing is shared */
+	const char *
+		schema_note; /* the server's definitions are too old; NULL: not that we know */
 	const char *own_node; /* that this process runs on, may be NULL */
 };
 

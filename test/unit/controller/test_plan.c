@@ -246,6 +246,21 @@ static void test_unreadable(void **state)
 	arena_free(w.a);
 }
 
+/* Definitions of the server that are too old are told by every driver that has nothing worse to tell. */
+static void test_old_definitions(void **state)
+{
+	struct world w;
+
+	setup(&w, 1);
+	w.view.schema_note = "too old";
+	give(&w, 0, 3, 7);
+	run(&w);
+	assert_true(is_true(cond(&w, 0, "Degraded")));
+	assert_string_equal(cond(&w, 0, "Degraded")->reason, "DefinitionsOutdated");
+	assert_string_equal(cond(&w, 0, "Degraded")->message, "too old");
+	arena_free(w.a);
+}
+
 /* ---- writes ---- */
 
 static void test_nothing_to_do(void **state)
@@ -469,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_conflict),
 		cmocka_unit_test(test_overlap),
 		cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_old_definitions),
 		cmocka_unit_test(test_nothing_to_do),
 		cmocka_unit_test(test_new_node),
 		cmocka_unit_test(test_status),
