@@ -78,6 +78,7 @@ stage agent test/agent/run.sh
 stage e2e test/e2e/run.sh
 if [ $long = 1 ]; then
 	stage sim env SEEDS=10000 build/unit/controller/test_sim
+	stage registry test/registry/run.sh
 	stage fuzzing test/fuzz/run.sh --seconds 120
 	stage plugin-long env LONG=1 test/plugin/run.sh dead_stream connects no_memory
 	stage matrix test/matrix/run.sh --big
