@@ -13,7 +13,7 @@ run_one() {
 	local name=${1#build/unit/} log
 	log=$2/${name//\//_}
 	local t0=$EPOCHREALTIME
-	timeout 120 "$1" >"$log" 2>&1
+	timeout 300 "$1" >"$log" 2>&1
 	echo $? >"$log.rc"
 	printf '  %-40s %s s\n' "$name" "$(awk -v a="$t0" -v b="$EPOCHREALTIME" 'BEGIN{printf "%.2f", b-a}')"
 }

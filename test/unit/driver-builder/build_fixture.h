@@ -87,7 +87,7 @@ static struct job *job(struct fixture *f, const struct kernel *k, const char *dr
 	j.spec.source.host.present = true;
 	j.spec.source.host.path = j.path;
 	j.spec.build.system = system;
-	j.spec.build.timeout_seconds = 100;
+	j.spec.build.timeout_seconds = 250;
 	if (module)
 		j.spec.modules = (struct list){ &j.module, 1 };
 	j.q = (struct build_request){

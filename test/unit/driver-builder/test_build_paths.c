@@ -81,12 +81,12 @@ static void test_headers_elsewhere(void **state)
 	(void)snprintf(j->path, sizeof(j->path), "%s/two", f->state);
 	put(j, "Kbuild", "obj-m += plain.o debug.o\n");
 	put(j, "plain.c",
-		"#include <linux/module.h>\n#include <linux/pci.h>\nMODULE_LICENSE(\"GPL\");\n"
-		"int f(struct pci_dev *d); int f(struct pci_dev *d) { WARN_ON(!d); "
-		"pr_info(__FILE__); return pci_domain_nr(d->bus); }\n");
+		"#include <linux/module.h>\nMODULE_LICENSE(\"GPL\");\n"
+		"int f(void *d); int f(void *d) { WARN_ON(!d); "
+		"pr_info(__FILE__); return try_module_get(d); }\n");
 	put(j, "debug.c",
-		"#include <linux/module.h>\n#include <linux/pci.h>\nMODULE_LICENSE(\"GPL\");\n"
-		"int g(struct pci_dev *d); int g(struct pci_dev *d) { return WARN_ON(!d); }\n");
+		"#include <linux/module.h>\nMODULE_LICENSE(\"GPL\");\n"
+		"int g(void *d); int g(void *d) { return WARN_ON(!d); }\n");
 	put(j, "dkms.conf",
 		"PACKAGE_NAME=two\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME[0]=plain\n"
 		"BUILT_MODULE_NAME[1]=debug\nDEST_MODULE_LOCATION[0]=/updates\n"
