@@ -126,6 +126,7 @@ for name, more in {"least": "", "make": "MAKE[0]=make all|MAKE[1]=b|MAKE_MATCH[1
                    "names": "BUILT_MODULE_NAME[1]=b|BUILT_MODULE_LOCATION[0]=./src//|DEST_MODULE_NAME[1]=c|STRIP[0]=no|",
                    "patches": "PATCH[0]=a.patch|PATCH[1]=b.patch|PATCH_MATCH[1]=6\\.[0-9]+|PRE_BUILD[0]=x.sh|POST_BUILD[0]=y|",
                    "only": "BUILD_EXCLUSIVE_KERNEL[0]=^(5\\.|6\\.1)|BUILD_EXCLUSIVE_ARCH[0]=x86_64|BUILD_EXCLUSIVE_CONFIG[0]=CONFIG_USB !CONFIG_RT|",
+                   "range": "BUILD_EXCLUSIVE_KERNEL_MIN[0]=5.15|BUILD_EXCLUSIVE_KERNEL_MAX[0]=6.1.0-100|OBSOLETE_BY[0]=7-rc1|",
                    "later": "BUILD_DEPENDS[0]=q|", "out": "BUILT_MODULE_LOCATION[0]=a/../../b|"}.items():
     put("dkms", name, (head + more).replace("|", "\0") if "KERNEL" not in more else
         head.replace("|", "\0") + more.replace("(5\\.|6", "(5\\.\x01" + "6").replace("|", "\0").replace("\x01", "|"))
