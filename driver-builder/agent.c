@@ -8,7 +8,6 @@
 #include <sys/inotify.h>
 
 #include "act.h"
-#include "cgroup.h"
 #include "file.h"
 #include "gate.h"
 #include "log.h"
@@ -94,38 +93,6 @@ static int desired_now(struct agent *a, struct desired *ret, struct err *e)
 
 /* ---- one look ---------------------------------------------------------------------------------- */
 
-static void say_metrics(struct agent *a, const struct seen *s, const struct plan *p,
-	const struct api_node_status *st)
-{
-	size_t staged = 0, pairs = 0;
-
-	for (size_t i = 0; i < s->in.n_drivers * s->in.n_kernels; i++) {
-		if (p->kernels[i] == API_KERNEL_NOT_APPLICABLE)
-			continue;
-		pairs++;
-		staged += p->kernels[i] == API_KERNEL_READY;
-	}
-	(void)metrics_set(a->metrics, METRIC_GAUGE,
-		"farrier_staged_kernel_coverage_ratio", NULL,
-		"Pairs of driver and installed kernel that are built and staged.",
-		pairs ? (double)staged / (double)pairs : 1);
-	(void)metrics_set(a->metrics, METRIC_GAUGE, "farrier_drivers_desired", NULL,
-		"Drivers wanted on this node.", (double)st->drivers_desired);
-	(void)metrics_set(a->metrics, METRIC_GAUGE, "farrier_drivers_ready", NULL,
-		"Wanted drivers that are ready.", (double)st->drivers_ready);
-	metrics_clear(a->metrics, "farrier_driver_state");
-	for (size_t i = 0; i < s->in.n_drivers; i++) {
-		struct buf b CLEANUP(buf_done);
-
-		buf_init(&b, 1024);
-		(void)metrics_label(&b, "driver", s->in.drivers[i].name);
-		(void)metrics_label(
-			&b, "state", api_driver_state_names[p->drivers[i].state]);
-		(void)metrics_set(a->metrics, METRIC_GAUGE, "farrier_driver_state",
-			buf_cstr(&b), "1 for the state that each driver is in.", 1);
-	}
-}
-
 static int say_gate(
 	struct agent *a, const struct seen *s, const struct plan *p, struct err *e)
 {
@@ -162,7 +129,7 @@ static int say_status(
 	}
 	if (r < 0 || !j)
 		return err_errno(e, -ENOMEM, "status");
-	say_metrics(a, s, p, &st);
+	agent_metrics(a, s, p, &st);
 	r = status_write(a->o->env.run, j, e);
 	if (r >= 0 && a->cluster)
 		r = cluster_status(a->cluster, j);
@@ -421,23 +388,6 @@ static int make_folders(const struct env *env, struct err *e)
 	return r < 0 ? r : dir_make(env->run, 0755, e);
 }
 
-/* Said once, and on version 2 the moment to move into a group of our own: nobody else is in it yet. */
-static void try_groups(void)
-{
-	const struct cgroup_limits any = { UINT64_MAX >> 1, INT32_MAX };
-	struct cgroup *c = NULL;
-	struct err e = { 0 };
-
-	if (cgroup_new(&cgroup_host, &any, &c, &e) < 0)
-		log_error(&e, "no control groups: builds are limited process by process",
-			NULL);
-	else
-		log_event(LOG_INFO, "builds are limited by control groups", "version",
-			cgroup_version(c) == 1 ? "1" : "2", "memory",
-			cgroup_has_memory(c) ? "yes" : "no", NULL);
-	cgroup_free(c);
-}
-
 static int start(struct agent *a, struct err *e)
 {
 	int r = make_folders(&a->o->env, e);
@@ -454,7 +404,7 @@ static int start(struct agent *a, struct err *e)
 			e, "records lost: builds are looked up in the store again", NULL);
 	a->memory.is_lost = r < 0 || records_is_empty(a->memory.records);
 	err_clear(e);
-	try_groups();
+	agent_try_groups();
 	if (build_clean(a->o->env.state, e) < 0)
 		log_error(e, "left-overs not removed", NULL);
 	err_clear(e);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Looks at everything anew each time; what is remembered only saves work. */
-#include "observe.h"
+#include "observe_notes.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -151,46 +151,6 @@ static void look_incomplete(struct memory *m, struct arena *a, const struct kern
 	p->failure.retry_at_us = is_waiting ? now_us + 5 * USEC_PER_SEC : UINT64_MAX;
 }
 
-/* Records are gone and what they were made from cannot be looked at any more: an artifact of this
- * driver, version and kernel with the modules that are wanted is what was built then. Where source and
- * headers are there, the build finds it by its key, and compiles nothing either. */
-static void adopt(struct memory *m, const struct api_node_driver *d,
-	const struct kernel *k, const struct print *now)
-{
-	const struct api_source *source = &d->spec.source;
-	const struct api_module *wanted = d->spec.modules.items;
-	bool is_blind = k->install != KERNEL_COMPLETE ||
-			(source->type == API_SOURCE_HOST && !*now->source);
-	struct artifact *list = NULL, *best = NULL;
-	struct record rec = { .print = *now };
-	size_t n = 0;
-
-	if (!is_blind || store_list(m->env->state, &list, &n, NULL) < 0)
-		return;
-	for (size_t i = 0; i < n; i++) {
-		struct artifact *a = &list[i];
-		bool fits = streq(a->driver, d->name) && streq(a->kernel, k->release) &&
-			    streq(a->driver_version,
-				    d->spec.version ? d->spec.version : "") &&
-			    (source->type != API_SOURCE_HOST ||
-				    str_empty(source->host.sha256) ||
-				    streq(source->host.sha256, a->source_digest));
-
-		for (size_t x = 0; fits && x < d->spec.modules.n; x++)
-			fits = artifact_find(a, wanted[x].name) != NULL;
-		/* Times are written so that their order is that of their letters. */
-		if (fits && (!best || strcmp(a->created_at, best->created_at) > 0))
-			best = a;
-	}
-	if (best && snprintf(rec.driver, sizeof(rec.driver), "%s", d->name) > 0 &&
-		snprintf(rec.kernel, sizeof(rec.kernel), "%s", k->release) > 0) {
-		memcpy(rec.key, best->key, sizeof(rec.key));
-		rec.build_seconds = best->build_seconds;
-		m->is_noted |= records_set(m->records, &rec) == 0;
-	}
-	artifacts_free(list, n);
-}
-
 static void look_artifact(struct memory *m, struct arena *a, const char *driver,
 	const struct kernel *k, const struct print *now, uint64_t now_us,
 	struct plan_pair *p)
@@ -333,44 +293,6 @@ static int look_modules(struct memory *m, struct arena *a,
 	return 0;
 }
 
-static bool is_known_same(const struct plan_driver *d)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < d->n_modules; i++)
-		n += d->modules[i].is_loaded && d->modules[i].srcversion &&
-		     d->modules[i].wanted_srcversion;
-	return n == d->n_modules;
-}
-
-/* Loaded, and not by us in this boot: by the host's, with what it was told. Noted before anything
- * changes that, so that a later change is seen. */
-static void note_boot(struct memory *m, struct arena *a, const struct seen *s,
-	const struct plan_pair *running, const struct plan_driver *d)
-{
-	const char *options;
-	struct note n;
-
-	for (size_t i = 0; i < d->n_modules; i++)
-		if (!d->modules[i].is_loaded)
-			return;
-	if (d->n_modules == 0 || !*s->boot_id || !running ||
-		running->artifact != PLAN_ARTIFACT_READY ||
-		!plan_is_same_build(d, running) ||
-		boot_options(a, m->env->root, d->name, &options) < 0)
-		return;
-	memset(&n, 0, sizeof(n));
-	if (snprintf(n.parameters, sizeof(n.parameters), "%s", options) >=
-		(int)sizeof(n.parameters))
-		return;
-	(void)snprintf(n.driver, sizeof(n.driver), "%s", d->name);
-	(void)snprintf(n.key, sizeof(n.key), "%s", is_known_same(d) ? running->key : "");
-	(void)snprintf(n.version, sizeof(n.version), "%s", d->version ? d->version : "");
-	(void)snprintf(n.kernel, sizeof(n.kernel), "%s", s->running);
-	(void)snprintf(n.boot_id, sizeof(n.boot_id), "%s", s->boot_id);
-	m->is_noted |= records_set_note(m->records, &n) == 0;
-}
-
 /* What our notes add to what the kernel says. */
 static void look_notes(struct memory *m, struct arena *a, const struct seen *s,
 	const struct plan_pair *running, const char *wanted, uint64_t now_us,
@@ -391,7 +313,7 @@ static void look_notes(struct memory *m, struct arena *a, const struct seen *s,
 	else if (is_of_boot)
 		d->loaded_version = arena_strdup(a, n->version);
 	if (!is_of_boot)
-		note_boot(m, a, s, running, d);
+		observe_boot(m, a, s, running, d);
 	d->is_settling = load && load->done_us && now_us >= load->done_us &&
 			 now_us < load->done_us + SETTLE_US;
 	d->load = step_failure(
@@ -444,7 +366,7 @@ static int look_driver(struct memory *m, struct arena *a, struct seen *s, size_t
 		if (r < 0)
 			return err_errno(e, r, "driver '%s'", d->name);
 		if (m->is_lost && !records_get(m->records, d->name, s->pick[k]->release))
-			adopt(m, d, s->pick[k], now);
+			observe_adopt(m, d, s->pick[k], now);
 		look_artifact(m, a, d->name, s->pick[k], now, now_us, &out->pairs[k]);
 		r = share_look(&m->share, a, &s->desired->builds, d, s->pick[k]->release,
 			now_us, &out->pairs[k]);

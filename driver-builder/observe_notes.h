@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What is remembered is made good while looking: lost records, loads that were not ours. */
+#pragma once
+
+#include "observe.h"
+
+/* Records are gone and what they were made from cannot be looked at any more: an artifact of this
+ * driver, version and kernel with the modules that are wanted is what was built then. Where source and
+ * headers are there, the build finds it by its key, and compiles nothing either. */
+void observe_adopt(struct memory *m, const struct api_node_driver *d,
+	const struct kernel *k, const struct print *now);
+
+/* Loaded, and not by us in this boot: by the host's, with what it was told. Noted before anything
+ * changes that, so that a later change is seen. */
+void observe_boot(struct memory *m, struct arena *a, const struct seen *s,
+	const struct plan_pair *running, const struct plan_driver *d);
