@@ -15,7 +15,8 @@ void step_enter(struct step *s, int state, const char *reason, const char *messa
 	s->up->since = s->w->now;
 	s->up->reason = reason;
 	s->up->message = message;
-	if (state == API_UPGRADE_REQUIRED)
+	/* Who is done has left: another group may have the same name one day. */
+	if (state == API_UPGRADE_REQUIRED || state >= API_UPGRADE_DONE)
 		s->up->group = NULL;
 	s->up->boot = state == API_UPGRADE_REBOOT ? s->v->boot_id : NULL;
 }
