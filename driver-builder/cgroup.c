@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "file.h"
@@ -371,6 +372,22 @@ static int new_v2(struct cgroup *c, const struct cgroup_place *p,
 	return r;
 }
 
+/* Being allowed to make a group is not being allowed to enter it: a namespace of groups may end in between. */
+static int try_entering(const struct cgroup *c)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		_exit(cgroup_enter(c) < 0 ? 1 : 0);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EACCES;
+}
+
 int cgroup_new(const struct cgroup_place *p, const struct cgroup_limits *l,
 	struct cgroup **ret, struct err *e)
 {
@@ -389,6 +406,8 @@ int cgroup_new(const struct cgroup_place *p, const struct cgroup_limits *l,
 		return r;
 	own_path(self, "memory", own);
 	r = *own ? new_v1(c, p, l, self) : new_v2(c, p, l, self);
+	if (r == 0)
+		r = try_entering(c);
 	if (r < 0)
 		return err_errno(e, r, "control group");
 	*ret = TAKE(c);

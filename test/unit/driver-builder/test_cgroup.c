@@ -121,7 +121,7 @@ static void test_v2(void **state)
 	expect_file(dir, "pids.max", "100");
 	expect_file(dir, "../cgroup.subtree_control", "+memory +pids");
 	assert_int_equal(cgroup_enter(c), 0);
-	expect_file(dir, "cgroup.procs", "0");
+	expect_file(dir, "cgroup.procs", "00"); /* tried, then entered */
 	assert_false(cgroup_is_out_of_memory(c));
 	assert_int_equal(
 		path_join(events, sizeof(events), dir, "memory.events", NULL), 0);
@@ -156,8 +156,10 @@ static void test_v1(void **state)
 	expect_file(dir, "memory.limit_in_bytes", "67108864");
 	expect_file(group_in(f, "cgroup/pids"), "pids.max", "100");
 	assert_int_equal(cgroup_enter(c), 0);
-	expect_file(group_in(f, "cgroup/memory/agent"), "cgroup.procs", "0");
-	expect_file(group_in(f, "cgroup/pids"), "cgroup.procs", "0");
+	expect_file(group_in(f, "cgroup/memory/agent"), "cgroup.procs",
+		"00"); /* tried, then entered */
+	expect_file(group_in(f, "cgroup/pids"), "cgroup.procs",
+		"00"); /* tried, then entered */
 	cgroup_free(c);
 }
 
