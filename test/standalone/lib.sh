@@ -11,6 +11,7 @@ fdb() { guest -t 120 "farrier-driver-builder $*"; }
 vm_start() { # the loop of QEMU, which comes back after a reboot
 	setsid "$alone/qemu.sh" "$S" "$1" </dev/null >"$S/loop.log" 2>&1 &
 	echo $! >"$S/loop.pid"
+	disown $! # that it is killed one day is no news
 	WAIT_STEP=0.1 wait_for 20 "QEMU" alive "$S/qemu.pid" || { cat "$S/loop.log" "$S/qemu.log" >&2; return 1; }
 }
 vm_stop() { # as if power were cut
