@@ -11,6 +11,7 @@ enum {
 	EXPR_MAX = 256,
 	EXPR_BOUNDS_MAX = 3,
 	EXPR_REPEAT_MAX = 32,
+	EXPR_COST_MAX = 4096,
 };
 
 /* All of a variable comes as an array: a plain one is its element 0. */
@@ -158,19 +159,27 @@ static int parse_records(struct parser *p, const char *data, size_t len)
 
 /* ---- expressions ---- */
 
-/* Bounded, so that no expression costs more than it is worth. */
+/* Bounded, so that no expression costs more than it is worth: to compile one, what is repeated is copied,
+ * twice for a '+', and once more for each level that it is nested in. */
 static bool is_modest(const char *expr)
 {
-	const char *p;
+	unsigned long cost = 1;
 	size_t bounds = 0;
+	const char *p;
 
 	if (strlen(expr) > EXPR_MAX)
 		return false;
-	for (p = expr; *p; p++) {
+	for (p = expr; *p && cost <= EXPR_COST_MAX; p++) {
 		unsigned long v;
 
-		if (*p == '\\' && isdigit((unsigned char)p[1]))
-			return false;
+		if (*p == '\\') {
+			if (isdigit((unsigned char)p[1]))
+				return false;
+			p += p[1] != '\0';
+			continue;
+		}
+		if (*p == '+')
+			cost *= 2;
 		if (*p == '{' && ++bounds > EXPR_BOUNDS_MAX)
 			return false;
 		if (!isdigit((unsigned char)*p) || bounds == 0)
@@ -178,9 +187,11 @@ static bool is_modest(const char *expr)
 		v = strtoul(p, (char **)&p, 10);
 		if (v > EXPR_REPEAT_MAX && (*p == '}' || *p == ','))
 			return false;
+		if (*p == '}' || (*p == ',' && p[1] == '}'))
+			cost *= MAX(v, 1UL);
 		p--;
 	}
-	return true;
+	return cost <= EXPR_COST_MAX;
 }
 
 /* As bash's =~: POSIX extended, anywhere in the text. 1, 0 or an error. */

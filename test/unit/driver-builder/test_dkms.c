@@ -97,6 +97,17 @@ static const struct {
 	{ "costly expression",
 		ONE "BUILD_EXCLUSIVE_KERNEL[0]=((((a{1,9}){9}){9}){9}){9}|",
 		REASON_SOURCE_INVALID },
+	{ "stacked repetition",
+		ONE "BUILD_EXCLUSIVE_KERNEL[0]=8++++++++++++++++++++++++|",
+		REASON_SOURCE_INVALID },
+	{ "nested repetition",
+		ONE
+		"BUILD_EXCLUSIVE_KERNEL[0]=((((((((((((((((6+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)|",
+		REASON_SOURCE_INVALID },
+	{ "repetition as it is used",
+		ONE
+		"BUILD_EXCLUSIVE_KERNEL[0]=^[0-9]+\\.[0-9]{1,3}\\.[0-9]+-[0-9]+-(amd|arm)64$|",
+		0, DEFAULT_MAKE, "/m>m:1,", "" },
 	{ "large repetition", ONE "BUILD_EXCLUSIVE_KERNEL[0]=a{1,255}|",
 		REASON_SOURCE_INVALID },
 	{ "back reference", ONE "BUILD_EXCLUSIVE_KERNEL[0]=(a)\\1|",
