@@ -67,7 +67,14 @@ tree() { # in a mount namespace of its own
 	cp "$KROOT"/.debs/linux-headers-{"$OLD","${OLD%-amd64}-common"}_*.deb "$m/tmp/debs/"
 	mount -t proc proc "$m/proc"
 	chroot "$m" sh -c 'export DEBIAN_FRONTEND=noninteractive; dpkg -i /tmp/debs/*.deb && rm -rf /tmp/debs && ldconfig'
+	modules $OLD "$m/usr"
+	chroot "$m" depmod $OLD
 	umount "$m/proc" "$m"
+}
+modules() { # modules ABI TREE: what NVIDIA's driver depends on, which the guest's packages leave out
+	local f
+	for f in drm drm_kms_helper video; do modprobe -d "$KROOT" -S "$1" --show-depends $f; done | sed -n "s#^insmod $KROOT/\([^ ]*\).*#\1#p" |
+		sort -u | while read -r f; do install -D -m 644 "$KROOT/$f" "$2/$f"; done
 }
 vmlinux() { # the kernel without its compression: unpacking itself takes emulated seconds
 	$PY - "$KROOT/boot/vmlinuz-$1" "$T/out/vmlinux-$1" <<-'P'
@@ -81,7 +88,7 @@ vmlinux() { # the kernel without its compression: unpacking itself takes emulate
 }
 all() {
 	export T rootfs debs node alone OLD KROOT
-	unshare --mount --fork bash -euo pipefail -c "$(declare -f tree); tree"
+	unshare --mount --fork bash -euo pipefail -c "$(declare -f tree modules); tree"
 	for abi in $OLD $NEW; do
 		vmlinux "$abi"
 		"$node/mkinitramfs.sh" "$T/out/initrd-$abi.gz" "$KROOT" "$abi" -m virtio_blk -m virtio_rng -m ext4
@@ -92,6 +99,7 @@ all() {
 	mkdir -p "$T/out/next/usr/lib" # where the tree's /lib points to
 	cp -a "$T/out/next/lib/." "$T/out/next/usr/lib/"
 	rm -rf "$T/out/next/lib"
+	modules $NEW "$T/out/next/usr"
 	mke2fs -q -t ext4 -F -L debs -d "$debs/$NEW" "$T/out/debs.img" 256M
 	echo "$rootfs" >"$T/out/rootfs"
 }

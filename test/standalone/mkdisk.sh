@@ -58,7 +58,8 @@ in_namespace() {
 			rm -rf "$FARRIER_CACHE/alone-state-$big-"* # of another program
 			mkdir -p "$cached"
 			cp -a "$S/state" "$S/outside" "$cached/"
-			: >"$cached/.complete"
+			# What did not come out as it must is tried again.
+			! grep -q '"reason": ""' "$S/outside/$OLD.json" || ! grep -q '"reason": "BuildFailed"' "$S/outside/$NEW.json" || : >"$cached/.complete"
 		fi
 		mkdir -p "$m/var/lib/farrier"
 		cp -a "$S/state/." "$m/var/lib/farrier/"
