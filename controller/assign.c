@@ -108,7 +108,7 @@ static const struct view_driver *rival(const struct view *v, const bool *is_take
 static bool is_rolled_back(const struct view_driver *d, const struct view_assign *old,
 	const struct view_upgrade *up)
 {
-	return old && old->generation != d->d.meta.generation &&
+	return old->generation != d->d.meta.generation &&
 	       old->generation == d->good.generation &&
 	       (up->state == API_UPGRADE_ROLLBACK || up->state == API_UPGRADE_FAILED) &&
 	       wave_targets(up->target, d->name, d->d.meta.generation);
@@ -119,11 +119,12 @@ static struct view_assign make(const struct view_driver *d, const struct view_as
 {
 	struct view_assign s = {
 		.name = d->name,
-		.generation = is_rolled_back(d, old, up) ? old->generation
-							 : d->d.meta.generation,
+		.generation = d->d.meta.generation,
 		.selector = d->selector,
 	};
 
+	if (old && is_rolled_back(d, old, up))
+		s.generation = old->generation;
 	if (old)
 		s.proceed = old->proceed;
 	/* A node that is kept though its label is gone remembers by which selector it came. */

@@ -304,10 +304,11 @@ struct api_node_build {
 	const char *driver;
 	int64_t generation; /* of the AcceleratorDriver */
 	const char *kernel;
-	const char *node; /* that builds and publishes; "": every node builds for itself */
+	const char *node; /* builds and publishes; "": each node for itself */
 	int64_t epoch; /* counts the nodes that were asked */
 	int64_t since; /* seconds since 1970 when this one was */
-	const char *key, *digest; /* once it is published: content key, manifest's digest */
+	/* Once it is published: content key, manifest's digest. */
+	const char *key, *digest;
 };
 struct api_node_spec {
 	struct list drivers; /* struct api_node_driver */
@@ -332,7 +333,8 @@ struct api_node_kernel_driver { /* one driver for one kernel */
 	const char *artifact; /* content key */
 	int64_t build_seconds; /* 0: taken from the store */
 	int64_t generation; /* of the AcceleratorDriver that this entry speaks of */
-	const char *digest; /* of the artifact's manifest in the registry, once we published it */
+	/* Of the artifact's manifest in the registry, once we published it. */
+	const char *digest;
 };
 struct api_node_kernel {
 	const char *release;

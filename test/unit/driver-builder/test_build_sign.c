@@ -17,7 +17,7 @@
 static void put_key(struct fixture *f, const char *name, long serial)
 {
 	char path[PATH_MAX], dir[PATH_MAX];
-	struct identity who;
+	struct identity who = { 0 };
 
 	(void)snprintf(dir, sizeof(dir), "%s/signing/%s", f->state, name);
 	assert_int_equal(dir_make(dir, 0755, NULL), 0);

@@ -129,7 +129,7 @@ static const struct made plain = { .modinfo = "name=demo\0vermagic=6.1.0-56\0" }
 /* A module, signed by @who unless that is NULL. */
 static uint8_t *module_of(const struct identity *who, size_t *ret_len)
 {
-	uint8_t *p = make_module(&plain, ret_len);
+	uint8_t *p = make_module(&plain, ret_len), *longer;
 	struct err e = { 0 };
 	char *sig;
 	size_t len;
@@ -138,8 +138,9 @@ static uint8_t *module_of(const struct identity *who, size_t *ret_len)
 		return p;
 	if (signature_make(who->key, who->der, p, *ret_len, &sig, &len, &e) < 0)
 		fail_msg("%s", e.text);
-	p = realloc(p, *ret_len + len);
-	assert_non_null(p);
+	longer = realloc(p, *ret_len + len);
+	assert_non_null(longer);
+	p = longer;
 	memcpy(p + *ret_len, sig, len);
 	*ret_len += len;
 	free(sig);
