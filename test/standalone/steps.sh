@@ -50,7 +50,8 @@ step_loaded() { # built on the machine, loaded, and the device computes
 step_ready() { # the other driver too, with the kernel of today; the devices that it is for may be absent
 	wait_for 900 "$BIG for $OLD" is Ready kernel_field $OLD "$BIG" state ||
 		fail "$BIG for $OLD: $(kernel_field $OLD "$BIG" state) $(kernel_field $OLD "$BIG" message)" || return
-	guest -t 60 'farrier-driver-builder gate' >/dev/null || fail "a reboot is held, and nothing is wrong yet"
+	# A driver is loaded first and installed for the next boot right after.
+	wait_for 300 "no hold" guest -t 60 'farrier-driver-builder gate' || fail "a reboot is held: $(word cat /run/farrier/reboot-hold)"
 }
 step_kernel() { # as apt upgrade would
 	guest -t 1200 "mkdir -p /media/debs; mount -o ro /dev/vdb /media/debs; dpkg -i /media/debs/*.deb" >"$S/dpkg.log" ||
