@@ -9,7 +9,7 @@
 
 #include "http_setup.h"
 
-enum { RETRY_AFTER_MAX_S = 86400, HEADER_MAX = 8 << 10 };
+enum { RETRY_AFTER_MAX_S = 86400, HEADER_MAX = 8 << 10, OVERDUE_US = 1000000 };
 
 enum req_state {
 	REQ_WAITING, /* to be given to curl as soon as curl has returned */
@@ -42,6 +42,7 @@ struct http_req {
 	enum req_state state;
 	CURL *easy;
 	struct curl_slist *headers;
+	struct loop_source *overdue; /* for those with a time limit */
 	http_done_fn done;
 	int (*on_data)(const char *data, size_t len, void *user);
 	void (*on_open)(void *user);
@@ -79,6 +80,7 @@ static void req_free(struct http_req *r)
 		curl_easy_cleanup(r->easy);
 	}
 	curl_slist_free_all(r->headers);
+	loop_source_free(r->overdue);
 	for (size_t i = 0; i < HDRS_; i++)
 		free(r->header[i]);
 	buf_done(&r->body);
@@ -391,6 +393,21 @@ static void settle(struct http *h)
 		destroy(h);
 }
 
+/* curl ends a transfer whose time is up. Where its timer got lost (seen once, on a machine that was busy) nobody would,
+ * and whoever waits would wait for ever: so we do, a moment later. */
+static void on_overdue(void *user)
+{
+	struct http_req *r = user;
+	struct http *h = r->http;
+
+	if (r->state == REQ_CANCELLED)
+		return;
+	h->is_settling = true;
+	finish(r, CURLE_OPERATION_TIMEDOUT);
+	h->is_settling = false;
+	settle(h);
+}
+
 /* ---- what others call ---- */
 
 int http_new(struct loop *l, struct http **ret, struct err *e)
@@ -476,6 +493,12 @@ int http_start(struct http *h, const struct http_options *o, http_done_fn done,
 	if (!r->easy || !http_setup(r->easy, o, &r->headers) || !set_callbacks(r)) {
 		req_free(r);
 		return err_set(e, -EINVAL, "the request cannot be set up");
+	}
+	if (o->timeout_us &&
+		loop_timer(h->loop, loop_now(h->loop) + o->timeout_us + OVERDUE_US,
+			on_overdue, r, &r->overdue) < 0) {
+		req_free(r);
+		return err_set(e, -ENOMEM, "out of memory");
 	}
 	r->done = done;
 	r->on_data = o->on_data;

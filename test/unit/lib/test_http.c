@@ -4,11 +4,30 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "fake_server.h"
 #include "http.h"
+
+/* The clock that curl reads, which may be made to stand still. */
+static bool is_frozen;
+static struct timespec frozen_at;
+
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+	int r = (int)syscall(SYS_clock_gettime, id, t);
+
+	if (id != CLOCK_MONOTONIC)
+		return r;
+	if (is_frozen)
+		*t = frozen_at;
+	frozen_at = *t;
+	return r;
+}
 
 struct fixture {
 	struct loop *loop;
@@ -501,6 +520,25 @@ static void early_timers_are_not_lost(void **state)
 	buf_done(&a.body);
 }
 
+/* Whatever curl makes of its timer: when the time is up, the request ends. */
+static void lost_timers_are_made_up_for(void **state)
+{
+	struct fixture *f = *state;
+	struct answer a = { 0 };
+
+	start(f, &a, "GET", "/never", (struct http_options){ .timeout_us = 300000 });
+	(void)pump(f->loop, NULL, 5);
+	is_frozen = true;
+	(void)pump(f->loop, &a.is_done, 1000);
+	assert_int_equal(a.done, 0);
+	assert_true(pump(f->loop, &a.is_done, 2000));
+	is_frozen = false;
+	assert_int_equal(a.result, -ETIMEDOUT);
+	assert_int_equal(a.done, 1);
+	assert_int_equal(a.gone, 1);
+	buf_done(&a.body);
+}
+
 static void unix_sockets_work(void **state)
 {
 	struct fixture *f = *state;
@@ -544,6 +582,7 @@ int main(void)
 		TEST(freed_from_callbacks),
 		TEST(many_at_once),
 		TEST(early_timers_are_not_lost),
+		TEST(lost_timers_are_made_up_for),
 		TEST(unix_sockets_work),
 	};
 
