@@ -11,8 +11,10 @@ packages="systemd-sysv,udev,kmod,dbus,iproute2,procps,linux-base,linux-compiler-
 packages=${packages//[$'\n' ]/}
 to=$FARRIER_CACHE/rootfs-$(digest_of "$packages" <"$0")
 if [ ! -e "$to/.complete" ]; then
-	sources=/etc/apt/sources.list.d/debian.sources
-	[ -f "$sources" ] || sources=/etc/apt/sources.list
+	# The file that names Debian's archive: each installer calls it differently.
+	sources=$(grep -lE '^[^#]*\bbookworm\b' /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list \
+		/etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list 2>/dev/null | head -1 || true)
+	[ -n "$sources" ] || { echo "no file in /etc/apt names the suite bookworm" >&2; exit 3; }
 	t=$FARRIER_CACHE/.rootfs.$$
 	trap 'rm -rf --one-file-system "$t"' EXIT
 	progress "debian tree of the node" mmdebstrap --quiet --mode=root --variant=minbase --include="$packages" \
