@@ -65,22 +65,36 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	struct host *h = *state;
-	int r = dir_remove(h->top, NULL);
-
-	loop_free(h->loop);
-	free(h);
-	return r;
-}
-
 static uint64_t now_us(void)
 {
 	struct timespec t;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* What was let go is freed when the loop has heard of its child's end: a dead child is not enough. */
+static void settle(struct host *h)
+{
+	uint64_t until = now_us() + PATIENCE_US;
+	siginfo_t info;
+
+	while (now_us() < until &&
+		waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+		(void)loop_step(h->loop, 20 * USEC_PER_MSEC);
+	while (loop_step(h->loop, 50 * USEC_PER_MSEC) > 0)
+		;
+}
+
+static int teardown(void **state)
+{
+	struct host *h = *state;
+	int r = dir_remove(h->top, NULL);
+
+	settle(h);
+	loop_free(h->loop);
+	free(h);
+	return r;
 }
 
 /* The number that the tool wrote, once it did; 0 when it never does. */
