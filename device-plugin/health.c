@@ -21,9 +21,12 @@ const char *const cause_names[CAUSES_] = {
 	[CAUSE_AER_STORM] = "ManyErrors",
 	[CAUSE_FILE_ILL] = "FileSaysIll",
 	[CAUSE_FILE_SILENT] = "FileSilent",
+	[CAUSE_COMMAND_ILL] = "CommandSaysIll",
+	[CAUSE_COMMAND_SILENT] = "CommandSilent",
 	[CAUSE_LINK_DOWN] = "LinkDown",
 	[CAUSE_LINK_NARROWED] = "LinkNarrowed",
 	[CAUSE_AER_NONFATAL] = "Errors",
+	[CAUSE_COMMAND_FAILED] = "CommandFailed",
 	[CAUSE_LINK_BELOW] = "LinkBelowMax",
 };
 
@@ -43,9 +46,12 @@ static const struct {
 	[CAUSE_AER_STORM] = { GRADE_FALL, REASON_DEVICE_ERRORS, true },
 	[CAUSE_FILE_ILL] = { GRADE_COMPLAINT, REASON_DEVICE_ILL, true },
 	[CAUSE_FILE_SILENT] = { GRADE_COMPLAINT, REASON_DEVICE_ILL, true },
+	[CAUSE_COMMAND_ILL] = { GRADE_COMPLAINT, REASON_DEVICE_ILL, true },
+	[CAUSE_COMMAND_SILENT] = { GRADE_COMPLAINT, REASON_DEVICE_ILL, true },
 	[CAUSE_LINK_DOWN] = { GRADE_COMPLAINT, REASON_LINK_DEGRADED, true },
 	[CAUSE_LINK_NARROWED] = { GRADE_COMPLAINT, REASON_LINK_DEGRADED, true },
 	[CAUSE_AER_NONFATAL] = { GRADE_NOTE, REASON_DEVICE_ERRORS, true },
+	[CAUSE_COMMAND_FAILED] = { GRADE_NOTE, REASON_DEVICE_ILL, false },
 	[CAUSE_LINK_BELOW] = { GRADE_NOTE, REASON_LINK_DEGRADED, false },
 };
 
@@ -121,6 +127,9 @@ static uint32_t causes_of(
 	add(&set, CAUSE_AER_NONFATAL, is_recent(t->nonfatal_us, now));
 	add(&set, CAUSE_FILE_ILL, f->file == HEALTH_FILE_ILL);
 	add(&set, CAUSE_FILE_SILENT, f->file == HEALTH_FILE_SILENT);
+	add(&set, CAUSE_COMMAND_ILL, f->command == HEALTH_FILE_ILL);
+	add(&set, CAUSE_COMMAND_SILENT, f->command == HEALTH_FILE_SILENT);
+	add(&set, CAUSE_COMMAND_FAILED, f->command == HEALTH_FILE_FAILED);
 	return set;
 }
 
@@ -190,6 +199,14 @@ static void say(enum cause c, const struct health_facts *f, char *out, size_t si
 	case CAUSE_FILE_SILENT:
 		(void)snprintf(out, size, "its health file does not answer: %.128s",
 			f->file_text);
+		break;
+	case CAUSE_COMMAND_ILL:
+	case CAUSE_COMMAND_SILENT:
+	case CAUSE_COMMAND_FAILED:
+		(void)snprintf(out, size, "its health command '%.48s'%s: %.96s",
+			f->command_name,
+			c == CAUSE_COMMAND_FAILED ? " cannot be run" : "",
+			f->command_text);
 		break;
 	case CAUSE_LINK_NARROWED:
 		(void)snprintf(out, size, "its PCI link has %u lanes and had %u",

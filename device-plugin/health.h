@@ -32,20 +32,24 @@ enum cause {
 	CAUSE_AER_STORM, /* many non-fatal ones */
 	CAUSE_FILE_ILL, /* the class's own file says so */
 	CAUSE_FILE_SILENT, /* it does not answer in time */
+	CAUSE_COMMAND_ILL, /* the class's own command says so, or crashed */
+	CAUSE_COMMAND_SILENT, /* it did not end in time and was killed */
 	CAUSE_LINK_DOWN,
 	CAUSE_LINK_NARROWED, /* it was wider */
 	CAUSE_AER_NONFATAL,
+	CAUSE_COMMAND_FAILED, /* it cannot be run: nothing is known by it */
 	CAUSE_LINK_BELOW, /* narrower or slower than both ends can */
 	CAUSES_
 };
 extern const char *const cause_names[CAUSES_];
 
-/* The class's own file, as asked last. */
+/* The class's own file or command, as asked last. */
 enum health_file {
 	HEALTH_FILE_NONE,
 	HEALTH_FILE_GOOD,
 	HEALTH_FILE_ILL,
-	HEALTH_FILE_SILENT
+	HEALTH_FILE_SILENT,
+	HEALTH_FILE_FAILED /* only of a command: it could not be run */
 };
 
 enum {
@@ -75,6 +79,8 @@ struct health_facts {
 	uint64_t aer_fatal, aer_nonfatal; /* since the look before */
 	enum health_file file;
 	const char *file_text; /* what it said, or the error; "" */
+	enum health_file command;
+	const char *command_name, *command_text; /* its path, and the same */
 };
 
 /* What is remembered of a device. Zeroed: nothing yet. */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The files by which a class lets a device speak for itself (health.file): each is read every few
- * seconds by a child with a time limit, and what it said last is at hand. */
+/* The files and commands by which a class lets a device speak for itself (health.file, health.command):
+ * each is asked every few seconds by a child with a time limit, and what it said last is at hand. */
 #pragma once
 
-#include "health.h"
+#include "health_command.h"
 #include "loop.h"
 
 struct health_files;
@@ -19,6 +19,11 @@ DEFINE_CLEANUP(struct health_files, health_files_free)
  * cannot be read, is ill. */
 enum health_file health_files_get(
 	struct health_files *h, const char *path, const char **ret_text);
+/* The same of a command, asked again after @interval_us (sooner when the last answer was no good one).
+ * HEALTH_FILE_GOOD is exit status 0; ILL another one or a signal; SILENT: killed for its time; FAILED:
+ * there is no such program, or it cannot be run. */
+enum health_file health_files_run(struct health_files *h, const struct health_command *c,
+	uint64_t interval_us, const char **ret_text);
 /* Forgets those that nobody asks about any more. */
 void health_files_sweep(struct health_files *h);
 /* Any that were asked about and have not answered yet? */

@@ -219,6 +219,7 @@ struct api_variable {
 	const char *file; /* below its folder in sysfs, or in /proc */
 	const char *regexp; /* the first group of it; NULL: the first line */
 };
+enum { API_COMMAND_ARGS_MAX = 16 };
 /* What every device has without a variable of the class. */
 extern const char *const api_variable_builtins[];
 struct api_mount {
@@ -248,6 +249,11 @@ struct api_class_spec {
 		bool present;
 		bool pci_link, aer;
 		const char *file;
+		struct {
+			bool present;
+			struct list argv; /* const char *, with {variables}; no shell */
+			int64_t interval_seconds, timeout_seconds;
+		} command;
 	} health;
 	struct {
 		bool present;

@@ -140,6 +140,34 @@ static const struct field sharing_fields[] = {
 	{ 0 }
 };
 
+#define COMMAND(m) .off = IN_OUTER(struct api_class_spec, health.command, m)
+static const struct field command_fields[] = {
+	{ .name = "argv",
+		.type = FIELD_STRS,
+		.flags = FIELD_REQUIRED,
+		COMMAND(argv),
+		.max = 512,
+		.pattern = "^[^[:cntrl:]]*$",
+		.doc = "Program by its absolute path, and its arguments, in which {variables} may "
+		       "stand: {address}. No shell reads it." },
+	{ .name = "intervalSeconds",
+		.type = FIELD_INT,
+		COMMAND(interval_seconds),
+		.min = 5,
+		.max = 3600,
+		.def = 30,
+		.doc = "How often it is run for each device; 30 when absent, and sooner after an "
+		       "answer that is not good." },
+	{ .name = "timeoutSeconds",
+		.type = FIELD_INT,
+		COMMAND(timeout_seconds),
+		.min = 1,
+		.max = 60,
+		.def = 5,
+		.doc = "How long it may take before it is killed; 5 when absent." },
+	{ 0 }
+};
+
 #define HEALTH(m) .off = IN_OUTER(struct api_class_spec, health, m)
 static const struct field health_fields[] = {
 	{ .name = "pciLink",
@@ -155,6 +183,13 @@ static const struct field health_fields[] = {
 		HEALTH(file),
 		.max = API_PATH_MAX,
 		.doc = "File below the device's sysfs folder that reads other than 0 when it is ill." },
+	{ .name = "command",
+		.type = FIELD_OBJ,
+		HEALTH(command),
+		.present_off = IN_OUTER(struct api_class_spec, health, command.present),
+		.sub = command_fields,
+		.doc = "A program that ends with status 0 for a device that is well. It is looked for, "
+		       "and run, where the device plugin runs." },
 	{ 0 }
 };
 
@@ -368,6 +403,25 @@ static int check_cdi_devices(
 	return r;
 }
 
+static int check_command(const struct api_class_spec *s, const char *path, struct err *e)
+{
+	const char *const *argv = s->health.command.argv.items;
+	char where[FIELD_PATH_MAX];
+	int r = 0;
+
+	if (!s->health.command.present)
+		return 0;
+	api_where(where, "%s.command.argv", path);
+	if (s->health.command.argv.n > API_COMMAND_ARGS_MAX)
+		return api_bad(e, where, "more than %d", API_COMMAND_ARGS_MAX);
+	if (!api_path_is_safe(argv[0]) || strchr(argv[0], '{'))
+		return api_bad(e, where,
+			"the program's path must be absolute, without '..' and variables");
+	for (size_t i = 1; i < s->health.command.argv.n && r == 0; i++)
+		r = check_braces(s, argv[i], where, e);
+	return r;
+}
+
 static int check_device_nodes(
 	const struct api_class_spec *s, const char *path, struct err *e)
 {
@@ -454,5 +508,5 @@ int api_class_check(const struct api_class_spec *s, const char *path, struct err
 	api_where(where, "%s.health", path);
 	if (s->health.file && !api_relative_is_safe(s->health.file))
 		return api_bad(e, where, "'file' must be relative, without '..'");
-	return 0;
+	return check_command(s, where, e);
 }

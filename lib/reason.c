@@ -86,8 +86,8 @@ static const struct {
 		"the device reports PCI errors: the kernel's log (AER lines) says which; reseat the "
 		"card or its riser, update its firmware, replace it if they go on" },
 	[REASON_DEVICE_ILL] = { "DeviceIll",
-		"the device's own health file says that it is ill, or does not answer: look at the "
-		"kernel's log and the vendor's tool" },
+		"the device's own health file or command says that it is ill, or does not answer: "
+		"look at the kernel's log and the vendor's tool" },
 	[REASON_LINK_DEGRADED] = { "LinkDegraded",
 		"the PCI link is down, narrower or slower than it could be: reseat the card, check "
 		"slot and riser; an idle device that lowers its speed to save power is fine" },

@@ -386,6 +386,43 @@ def health(w):
     w.device(B, health="Healthy", causes=[])
 
 
+@check("health.command: ill, hanging, missing: each is named, and hurts no other device (21)", classes=False)
+def health_command(w):
+    script = w.path("check")
+    with open(script, "w") as f:
+        f.write(f'#!/bin/sh\ncase $1 in --card={A}) ;; *) exit 0 ;; esac\n. {w.path("say")}\n')
+    os.chmod(script, 0o755)
+
+    def say(text):
+        with open(w.path("say.new"), "w") as f:
+            f.write(text + "\n")
+        os.rename(w.path("say.new"), w.path("say"))
+
+    say("exit 0")
+    cls = '  health: {{ command: {{ argv: [ {}, "--card={{address}}" ], intervalSeconds: 5, timeoutSeconds: {} }} }}\n'
+    w.cls("edu", more=cls.format(script, 60))
+    w.up()
+    good, bad = [f"{A} Healthy 0", f"{B} Healthy 1"], [f"{A} Unhealthy 0", f"{B} Healthy 1"]
+    say("echo 93 degrees; exit 7")
+    have = w.device(A, timeout=60, health="Suspect", reason="DeviceIll", causes=["CommandSaysIll"])
+    eq(have["message"], f"its health command '{script}': exit status 7: 93 degrees")
+    w.stub.answer(f"allocate {RES} {A}")
+    w.stub.list(bad, timeout=60)
+    say("exit 0")
+    w.stub.list(good, timeout=60)
+    say("exec sleep 1000")
+    w.cls("edu", more=cls.format(script, 1))
+    have = w.device(A, timeout=60, causes=["CommandSilent"])
+    assert "no end within 1 s, killed" in have["message"], have
+    w.device(B, health="Healthy", causes=[])
+    # A command that is not there says nothing of the devices: seen, and handed out all the same.
+    w.cls("edu", more=cls.format("/nonexistent/check", 5))
+    for addr in (A, B):
+        w.device(addr, timeout=60, causes=["CommandFailed"])
+    w.device(B, health="Suspect", reason="DeviceIll")
+    w.stub.answer(f"allocate {RES} {B}")
+
+
 @check("another driver bound: Unhealthy, not lost (21)")
 def other_driver(w):
     w.up()

@@ -67,6 +67,24 @@ static void silent(struct health_facts *f)
 	f->file = HEALTH_FILE_SILENT;
 	f->file_text = "Connection timed out";
 }
+static void command_ill(struct health_facts *f)
+{
+	f->command = HEALTH_FILE_ILL;
+	f->command_name = "/opt/check";
+	f->command_text = "exit status 3: too hot";
+}
+static void command_silent(struct health_facts *f)
+{
+	f->command = HEALTH_FILE_SILENT;
+	f->command_name = "/opt/check";
+	f->command_text = "no end within 5 s, killed";
+}
+static void command_failed(struct health_facts *f)
+{
+	f->command = HEALTH_FILE_FAILED;
+	f->command_name = "/opt/check";
+	f->command_text = "No such file or directory";
+}
 static void link_down(struct health_facts *f)
 {
 	f->link.width = f->link.speed = 0;
@@ -115,6 +133,15 @@ static const struct {
 	{ "silent", silent, HEALTH_SUSPECT, HEALTH_UNHEALTHY, HEALTH_RECOVERING,
 		REASON_DEVICE_ILL,
 		"its health file does not answer: Connection timed out" },
+	{ "command ill", command_ill, HEALTH_SUSPECT, HEALTH_UNHEALTHY, HEALTH_RECOVERING,
+		REASON_DEVICE_ILL,
+		"its health command '/opt/check': exit status 3: too hot" },
+	{ "command silent", command_silent, HEALTH_SUSPECT, HEALTH_UNHEALTHY,
+		HEALTH_RECOVERING, REASON_DEVICE_ILL,
+		"its health command '/opt/check': no end within 5 s, killed" },
+	{ "command failed", command_failed, HEALTH_SUSPECT, HEALTH_SUSPECT,
+		HEALTH_SUSPECT, REASON_DEVICE_ILL,
+		"its health command '/opt/check' cannot be run: No such file or directory" },
 	{ "link down", link_down, HEALTH_SUSPECT, HEALTH_UNHEALTHY, HEALTH_RECOVERING,
 		REASON_LINK_DEGRADED, "its PCI link is down" },
 	{ "narrowed", narrowed, HEALTH_SUSPECT, HEALTH_UNHEALTHY, HEALTH_RECOVERING,
