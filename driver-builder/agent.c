@@ -10,6 +10,7 @@
 #include "act.h"
 #include "file.h"
 #include "gate.h"
+#include "leftovers.h"
 #include "log.h"
 #include "status.h"
 
@@ -405,7 +406,7 @@ static int start(struct agent *a, struct err *e)
 	a->memory.is_lost = r < 0 || records_is_empty(a->memory.records);
 	err_clear(e);
 	agent_try_groups();
-	if (build_clean(a->o->env.state, e) < 0)
+	if (leftovers_remove(&a->o->env, loop_wall(a->loop), e) < 0)
 		log_error(e, "left-overs not removed", NULL);
 	err_clear(e);
 	/* Only for the times of its conditions. */

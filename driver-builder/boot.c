@@ -2,6 +2,7 @@
 /* Installs verified modules where the host's own boot finds them. */
 #include "boot.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -149,6 +150,34 @@ static bool has_depmod(const char *root)
 	return false;
 }
 
+static int sync_index(const char *name, void *user)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	if (!str_starts(name, "modules.") ||
+		path_join(path, sizeof(path), user, name, NULL) < 0)
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0) {
+		(void)fsync(fd);
+		(void)close(fd);
+	}
+	return 0;
+}
+
+/* depmod syncs nothing, and a boot that finds a torn index loads no module at all. As good as it gets:
+ * a file system that cannot sync is no reason not to install. */
+static void sync_indexes(const char *root, const char *release)
+{
+	char path[PATH_MAX];
+
+	if (path_join(path, sizeof(path), root, "lib/modules", release, NULL) < 0)
+		return;
+	(void)dir_each(path, sync_index, path, NULL);
+	(void)dir_sync(path, NULL);
+}
+
 /* Our own depmod on the host's tree; the host's own in its root where we have none. */
 static int run_depmod(const char *root, const char *release, struct err *e)
 {
@@ -175,6 +204,7 @@ static int run_depmod(const char *root, const char *release, struct err *e)
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		return err_reason(e, -EIO, REASON_INTERNAL, "depmod of '%s': %.200s",
 			release, out ? out : "");
+	sync_indexes(root, release);
 	return 0;
 }
 

@@ -249,6 +249,7 @@ int store_list(const char *state, struct artifact **ret, size_t *ret_n, struct e
 struct gc {
 	const char *const *keep;
 	size_t keep_n, removed;
+	bool is_sweep; /* only what is temporary */
 	char store[PATH_MAX];
 	struct err *e;
 };
@@ -284,6 +285,8 @@ static int gc_one(const char *dir, const char *name, void *user)
 		if (!is_orphan(dir))
 			return 0;
 		r = dir_remove(dir, g->e);
+	} else if (g->is_sweep) {
+		return 0;
 	} else {
 		for (i = 0; i < g->keep_n; i++)
 			if (streq(g->keep[i], name))
@@ -305,4 +308,11 @@ int store_gc(const char *state, const char *const *keep, size_t keep_n,
 	if (ret_removed)
 		*ret_removed = g.removed;
 	return r;
+}
+
+int store_sweep(const char *state, struct err *e)
+{
+	struct gc g = { .is_sweep = true, .e = e };
+
+	return each(state, gc_one, &g, e);
 }

@@ -72,3 +72,5 @@ void artifacts_free(struct artifact *a, size_t n);
  * *ret_removed may be NULL. */
 int store_gc(const char *state, const char *const *keep, size_t keep_n,
 	size_t *ret_removed, struct err *e) _must_check_;
+/* Removes only temporary folders of writers that are gone. */
+int store_sweep(const char *state, struct err *e) _must_check_;
