@@ -171,11 +171,13 @@ static int sync_index(const char *name, void *user)
 static void sync_indexes(const char *root, const char *release)
 {
 	char path[PATH_MAX];
+	int r;
 
 	if (path_join(path, sizeof(path), root, "lib/modules", release, NULL) < 0)
 		return;
 	(void)dir_each(path, sync_index, path, NULL);
-	(void)dir_sync(path, NULL);
+	r = dir_sync(path, NULL);
+	(void)r;
 }
 
 /* Our own depmod on the host's tree; the host's own in its root where we have none. */
