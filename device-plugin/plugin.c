@@ -207,7 +207,7 @@ static int plugin_look_only(struct loop *l, const struct plugin_options *o,
 	bool is_serving, struct plugin **ret, struct err *e)
 {
 	CLEANUP(plugin_freep) struct plugin *p = calloc(1, sizeof(*p));
-	struct kubelet_where where = { o->kubelet_config, o->root, NULL };
+	struct kubelet_where where = { o->kubelet_config, o->root, NULL, o->run_dir };
 	int r;
 
 	if (!p)

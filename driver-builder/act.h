@@ -33,6 +33,8 @@ struct agent {
 	struct json *status; /* as last made */
 	char *said_errors; /* manifest errors that were logged */
 	bool is_ready, is_cleaned;
+	uint64_t kubelet_us; /* when its policies were looked at */
+	bool is_kubelet_ill; /* it was said that they cannot be read */
 
 	struct inhibit *inhibit; /* systemd's shutdown lock */
 	struct build *build;

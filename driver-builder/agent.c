@@ -10,6 +10,7 @@
 #include "act.h"
 #include "file.h"
 #include "gate.h"
+#include "kubelet.h"
 #include "leftovers.h"
 #include "log.h"
 #include "status.h"
@@ -204,6 +205,19 @@ static void look_reboot(struct agent *a, const struct seen *s, const struct plan
 	reboot_look(a->reboot, up, s->boot_id, held.len ? held.data : "");
 }
 
+/* For the device plugin; nothing of ours depends on it. */
+static void note_kubelet(struct agent *a)
+{
+	struct err e = { 0 };
+	int r = kubelet_note(&a->o->env, loop_now(a->loop), &a->kubelet_us, &e);
+
+	if (r < 0 && !a->is_kubelet_ill)
+		log_event(LOG_WARN, "the kubelet's policies are not known", "error",
+			e.text, NULL);
+	if (r != KUBELET_NOT_YET)
+		a->is_kubelet_ill = r < 0;
+}
+
 static uint64_t next_look(
 	const struct agent *a, const struct seen *s, const struct plan *p)
 {
@@ -249,6 +263,7 @@ static int look(struct agent *a, struct err *e)
 	clean(a, &s);
 	act(a, &s, &p);
 	agent_share(a, &s);
+	note_kubelet(a);
 	look_reboot(a, &s, &p);
 	agent_look(a, next_look(a, &s, &p));
 	return 0;

@@ -2,10 +2,10 @@
 /* The signs of a device's health, the kubelet's configuration and command line, and what a plugin left behind. */
 #include "device-plugin/aer.h"
 #include "device-plugin/health_file.h"
-#include "device-plugin/kubelet_policy.h"
 #include "device-plugin/memory.h"
 #include "device-plugin/pci_config.h"
 #include "fuzz.h"
+#include "kubelet_policy.h"
 
 static bool ends_within(const char *s, size_t size)
 {

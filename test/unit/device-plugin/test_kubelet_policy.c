@@ -2,8 +2,8 @@
 /* The kubelet's policies from files, command lines and a fake /proc. */
 #include "fake_sysfs.h"
 
-#include "device-plugin/kubelet_policy.h"
 #include "device-plugin/kubelet_watch.h"
+#include "kubelet_policy.h"
 
 #define HEAD "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
 
@@ -146,13 +146,14 @@ static void put_process(
 
 static void look(const char *config, struct kubelet_policy *p, int want)
 {
-	char root[256], proc[256];
-	struct kubelet_where w = { config, root, proc };
+	char root[256], proc[256], run[256];
+	struct kubelet_where w = { config, root, proc, run };
 	struct err e = { 0 };
 	int r;
 
 	(void)snprintf(root, sizeof(root), "%s", fake_path("root"));
 	(void)snprintf(proc, sizeof(proc), "%s", fake_path("proc"));
+	(void)snprintf(run, sizeof(run), "%s", fake_path("run"));
 	r = kubelet_policy_read(&w, p, &e);
 	if (r != want)
 		fail_msg("%d: %s", r, e.text);
@@ -197,6 +198,81 @@ static void finds_the_kubelet(void **state)
 	look(fake_path("none"), &p, -ENOENT);
 }
 
+/* For a plugin in a pod, which sees neither its process nor its files. */
+static void notes_go_and_come(void **state)
+{
+	static const struct {
+		const char *name, *text;
+		int want;
+	} bad[] = {
+		{ "of later", "{\"version\":2}", -EPROTO },
+		{ "no version",
+			"{\"topologyManagerPolicy\":\"none\",\"topologyManagerScope\":\"pod\","
+			"\"cpuManagerPolicy\":\"none\",\"memoryManagerPolicy\":\"None\",\"source\":\"/a\"}",
+			-EINVAL },
+		{ "a word is missing",
+			"{\"version\":1,\"topologyManagerPolicy\":\"none\"}", -EINVAL },
+		{ "a number",
+			"{\"version\":1,\"topologyManagerPolicy\":1,\"topologyManagerScope\":\"pod\","
+			"\"cpuManagerPolicy\":\"none\",\"memoryManagerPolicy\":\"None\",\"source\":\"/a\"}",
+			-EINVAL },
+		{ "a word too long",
+			"{\"version\":1,\"topologyManagerPolicy\":\"none\","
+			"\"topologyManagerScope\":\"a-scope-that-no-kubelet-knows\","
+			"\"cpuManagerPolicy\":\"none\",\"memoryManagerPolicy\":\"None\",\"source\":\"/a\"}",
+			-EINVAL },
+		{ "a tab",
+			"{\"version\":1,\"topologyManagerPolicy\":\"no\\tne\",\"topologyManagerScope\":\"pod\","
+			"\"cpuManagerPolicy\":\"none\",\"memoryManagerPolicy\":\"None\",\"source\":\"/a\"}",
+			-EINVAL },
+		{ "cut off", "{\"version\":1,\"topo", -EINVAL },
+		{ "empty", "", -EINVAL },
+		{ "a list", "[]", -EINVAL },
+	};
+	struct kubelet_policy p = { true, "restricted", "pod", "static", "Static",
+		"/etc/k.yaml" },
+			      q = { 0 };
+	char run[256];
+
+	(void)snprintf(run, sizeof(run), "%s", fake_path("run"));
+	assert_int_equal(dir_make(run, 0755, NULL), 0);
+	assert_int_equal(kubelet_policy_write(run, &p, NULL), 1);
+	assert_int_equal(kubelet_policy_write(run, &p, NULL), 0);
+	look(NULL, &q, 0);
+	assert_true(q.is_known);
+	assert_string_equal(q.topology, "restricted");
+	assert_string_equal(q.scope, "pod");
+	assert_string_equal(q.cpu, "static");
+	assert_string_equal(q.memory, "Static");
+	assert_string_equal(q.source, "/etc/k.yaml");
+	/* Better than a usual place, and no better than the process. */
+	fake_file(fake_path("root/var/lib/kubelet/config.yaml"), HEAD);
+	look(NULL, &q, 0);
+	assert_string_equal(q.topology, "restricted");
+	put_process("77", "kubelet\n", ARGS("kubelet\0--cpu-manager-policy=none"));
+	look(NULL, &q, 0);
+	assert_string_equal(q.topology, "none");
+	assert_int_equal(dir_remove(fake_path("proc"), NULL), 0);
+	/* The agent knows no longer: nothing stays behind. */
+	p.is_known = false;
+	assert_int_equal(kubelet_policy_write(run, &p, NULL), 1);
+	assert_int_equal(kubelet_policy_write(run, &p, NULL), 0);
+	look(NULL, &q, 0);
+	assert_string_equal(q.topology, "none");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		char root[256];
+		struct kubelet_where w = { NULL, root, root, run };
+		struct err e = { 0 };
+		int r;
+
+		(void)snprintf(root, sizeof(root), "%s", fake_path("root"));
+		fake_file(fake_path("run/kubelet.json"), bad[i].text);
+		r = kubelet_policy_read(&w, &q, &e);
+		if (r != bad[i].want || !strstr(e.text, "kubelet.json"))
+			fail_msg("case '%s': %d '%s'", bad[i].name, r, e.text);
+	}
+}
+
 static void on_change(void *user)
 {
 	(*(int *)user)++;
@@ -207,7 +283,7 @@ static void is_watched(void **state)
 	CLEANUP(loop_freep) struct loop *l = NULL;
 	struct kubelet_watch *w = NULL;
 	char path[256];
-	struct kubelet_where where = { path, "", NULL };
+	struct kubelet_where where = { path, "", NULL, NULL };
 	int changes = 0;
 
 	(void)snprintf(path, sizeof(path), "%s", fake_path("k.yaml"));
@@ -239,6 +315,7 @@ int main(void)
 		cmocka_unit_test(lines_go_and_come),
 		cmocka_unit_test(warnings),
 		T(finds_the_kubelet),
+		T(notes_go_and_come),
 		T(is_watched),
 	};
 

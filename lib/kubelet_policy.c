@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Finding the kubelet's process and files, and the four words that matter in them. */
+/* Finding the kubelet's process and files, the four words that matter in them, and a note of those. */
 #include "kubelet_policy.h"
 
 #include <ctype.h>
@@ -12,7 +12,9 @@ enum {
 	CMDLINE_MAX = 128 << 10,
 	CONFIG_MAX = 1 << 20,
 	COMM_MAX = 32,
-	SOURCE_PID_MAX = 64
+	SOURCE_PID_MAX = 64,
+	NOTE_VERSION = 1,
+	NOTE_MAX = 64 << 10
 };
 
 static void set(char *to, size_t size, const char *text, size_t n)
@@ -231,6 +233,79 @@ static int read_process(
 	return 0;
 }
 
+/* ---- what the node agent wrote ---- */
+static const struct {
+	const char *key;
+	size_t off, size;
+} note_words[] = {
+#define WORD(k, m) \
+	{ \
+		k, offsetof(struct kubelet_policy, m), \
+			sizeof(((struct kubelet_policy *)0)->m) \
+	}
+	WORD("topologyManagerPolicy", topology),
+	WORD("topologyManagerScope", scope),
+	WORD("cpuManagerPolicy", cpu),
+	WORD("memoryManagerPolicy", memory),
+	WORD("source", source),
+};
+
+static int read_note(const char *run, struct kubelet_policy *p, struct err *e)
+{
+	CLEANUP(json_freep) struct json *doc = NULL;
+	CLEANUP(freep) char *text = NULL;
+	char path[KUBELET_PATH_MAX];
+	size_t len = 0;
+	int64_t version;
+	int r = path_join(path, sizeof(path), run, "kubelet.json", NULL);
+
+	if (r == 0)
+		r = file_read(path, NOTE_MAX, &text, &len, e);
+	if (r == 0)
+		r = json_parse(text, len, &doc, e);
+	if (r < 0)
+		return r == -ENOENT ? r : err_wrap(e, r, "'%s'", path);
+	version = json_get_int(doc, "version", 0);
+	if (version > NOTE_VERSION)
+		return err_set(e, -EPROTO, "'%s': version %lld, known is %d", path,
+			(long long)version, NOTE_VERSION);
+	for (size_t i = 0; i < ARRAY_SIZE(note_words); i++) {
+		const char *v = json_get_str(doc, note_words[i].key);
+
+		if (version < 1 || !v || strchr(v, '\t') ||
+			strlen(v) >= note_words[i].size)
+			return err_set(e, -EINVAL, "'%s': '%s' is no word", path,
+				note_words[i].key);
+		set((char *)p + note_words[i].off, note_words[i].size, v, strlen(v));
+	}
+	p->is_known = true;
+	return 0;
+}
+
+int kubelet_policy_write(const char *run, const struct kubelet_policy *p, struct err *e)
+{
+	CLEANUP(json_freep) struct json *doc = json_new_object();
+	char path[KUBELET_PATH_MAX];
+	struct buf text CLEANUP(buf_done);
+	int r = path_join(path, sizeof(path), run, "kubelet.json", NULL);
+
+	buf_init(&text, NOTE_MAX);
+	if (r == 0 && !p->is_known) {
+		r = unlink(path) < 0 ? -errno : 1;
+		return r == -ENOENT ? 0 : r < 0 ? err_errno(e, r, "'%s'", path) : 1;
+	}
+	if (r == 0)
+		r = json_set_int(doc, "version", NOTE_VERSION);
+	for (size_t i = 0; i < ARRAY_SIZE(note_words) && r == 0; i++)
+		r = json_set_str(
+			doc, note_words[i].key, (const char *)p + note_words[i].off);
+	if (r == 0)
+		r = json_print(doc, false, &text);
+	if (r < 0)
+		return err_errno(e, r, "kubelet.json");
+	return file_write_if_changed(path, text.data, text.len, 0644, e);
+}
+
 /* Where installers put it, for when the process cannot be seen. */
 static const char *const usual[] = { "/var/lib/kubelet/config.yaml",
 	"/etc/kubernetes/kubelet/config.json",
@@ -256,6 +331,12 @@ int kubelet_policy_read(
 	if (cmdline) {
 		r = read_process(w->root, &s, &p, e);
 		goto out;
+	}
+	if (w->run) {
+		r = read_note(w->run, &p, e);
+		if (r != -ENOENT)
+			goto out;
+		err_clear(e);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(usual) && !p.is_known; i++) {
 		r = read_config(w->root, usual[i], &p, e);

@@ -18,10 +18,13 @@ struct kubelet_where {
 	const char *config; /* this file and nothing else; NULL: look for it */
 	const char *root; /* prefix of the host's paths */
 	const char *proc; /* NULL: "/proc" */
+	const char *
+		run; /* folder of kubelet.json, for who cannot see the process; NULL: not read */
 };
 
-/* Finds and reads it; may block as any file of another's process may. *ret says itself whether it is
- * known. -EINVAL when a file is none, -ENOMEM. */
+/* Finds and reads it: its process and the files that it names, else what the node agent wrote of it,
+ * else the usual files; may block as any file of another's process may. *ret says itself whether it is
+ * known. -EINVAL when a file is none, -EPROTO when kubelet.json is of a later version, -ENOMEM. */
 int kubelet_policy_read(const struct kubelet_where *w, struct kubelet_policy *ret,
 	struct err *e) _must_check_;
 
@@ -36,6 +39,10 @@ void kubelet_policy_args(const char *cmdline, size_t len, struct kubelet_policy 
 /* Between processes: one line, and back. -EINVAL. */
 int kubelet_policy_print(const struct kubelet_policy *p, char *out, size_t size);
 int kubelet_policy_parse(const char *text, struct kubelet_policy *ret);
+
+/* The same through a file, RUN/kubelet.json: removed when @p is not known. 1 when it changed. */
+int kubelet_policy_write(const char *run, const struct kubelet_policy *p, struct err *e)
+	_must_check_;
 
 /* Why hints do not do what one may think, with @nodes NUMA nodes and whether any device has one;
  * NULL when they do, or nothing is known. Pure. */
