@@ -16,7 +16,7 @@ struct reconcile {
 	struct loop *loop;
 	struct metrics *metrics;
 	char *own_node, *node_selector;
-	const char *builders;
+	const char *builders, *startup_taint, *namespace_;
 	bool once, is_leading;
 
 	struct fleet *fleet;
@@ -40,7 +40,8 @@ struct reconcile {
 /* Starts the next request that node @op->name needs. 0: started, or nothing to do; negative: cannot. */
 int act_node(struct reconcile *rc, struct op *op, struct err *e) _must_check_;
 
-/* The same for what the Node says of its drivers (act_marks.c). 0 as well when there is nothing to say. */
+/* The same for what the Node says of its drivers, and for its start-up taint (act_marks.c). 0 as well when
+ * there is nothing to say. */
 int act_marks(struct reconcile *rc, struct op *op, struct err *e) _must_check_;
 
 /* Writes the body prepared for @op->key: "driver/a", "class/a", "finalizer/a". */

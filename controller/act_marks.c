@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Writes what a Node says of its drivers: labels, then the condition. */
+/* Writes what a Node says of its drivers: labels, then the condition; then takes its start-up taint away. */
 #include "act.h"
 #include "bodies.h"
 #include "log.h"
@@ -32,6 +32,40 @@ static void mark_done(struct op *op, const struct kube_response *res)
 	}
 }
 
+static void taint_done(struct op *op, const struct kube_response *res)
+{
+	struct reconcile *rc = op->owner;
+	struct plan_node *w = map_get(rc->wants, op->name);
+	struct err e = { 0 };
+
+	if (res->result < 0)
+		return;
+	if (fleet_put(rc->fleet, FLEET_NODES, res->obj, &e) < 0)
+		log_error(&e, "answer of a write cannot be read", NULL);
+	if (w)
+		w->drop_taint = false;
+	log_event(LOG_INFO, "start-up taint removed", "node", op->name, NULL);
+}
+
+static int drop_taint(
+	struct reconcile *rc, struct op *op, const struct view_node *n, struct err *e)
+{
+	CLEANUP(json_freep) struct json *body = NULL;
+	struct buf path;
+	int r = bodies_taint(n, rc->startup_taint, &body);
+
+	if (r < 0)
+		return err_errno(e, r, "body of Node '%s'", op->name);
+	buf_init(&path, PATH_MAX_);
+	r = bodies_path(&path, "/api/v1/nodes/", op->name,
+		"?fieldManager=" API_MANAGER_CONTROLLER);
+	if (r >= 0)
+		r = op_start(op, rc->kube, "PATCH", buf_cstr(&path), KUBE_JSON_PATCH,
+			body, taint_done, e);
+	buf_done(&path);
+	return r;
+}
+
 int act_marks(struct reconcile *rc, struct op *op, struct err *e)
 {
 	CLEANUP(json_freep) struct json *body = NULL;
@@ -41,8 +75,10 @@ int act_marks(struct reconcile *rc, struct op *op, struct err *e)
 	char now[32];
 	int r;
 
-	if (!n || !w || (!w->mark_labels && !w->mark_condition))
+	if (!n || !w)
 		return 0;
+	if (!w->mark_labels && !w->mark_condition)
+		return w->drop_taint && n->taint_at > 0 ? drop_taint(rc, op, n, e) : 0;
 	kube_time(loop_wall(rc->loop), now);
 	r = w->mark_labels ? bodies_labels(n, &w->marks, &body)
 			   : bodies_node_condition(n, &w->marks, now, &body);

@@ -2,8 +2,6 @@
 /* Builds the paths and bodies of the controller's writes. */
 #include "bodies.h"
 
-#include <stdio.h>
-
 #include "builds.h"
 #include "kube.h"
 
@@ -18,7 +16,7 @@ int bodies_path(struct buf *out, const char *prefix, const char *name, const cha
 	return buf_ok(out);
 }
 
-static struct json *object(const char *api_version, const char *kind, const char *name)
+struct json *bodies_object(const char *api_version, const char *kind, const char *name)
 {
 	CLEANUP(json_freep) struct json *j = json_new_object(), *m = json_new_object();
 
@@ -154,7 +152,7 @@ static int fill_spec(const struct fleet *f, const struct view *v,
 int bodies_acc(const struct fleet *f, const struct plan_node *p, struct json **ret)
 {
 	CLEANUP(json_freep)
-	struct json *j = object(API_GROUP_VERSION, API_KIND_NODE, p->name),
+	struct json *j = bodies_object(API_GROUP_VERSION, API_KIND_NODE, p->name),
 		    *spec = json_new_object();
 	const struct view_node *n = fleet_node(f, p->name);
 	const struct view *v = fleet_view((struct fleet *)f);
@@ -171,117 +169,6 @@ int bodies_acc(const struct fleet *f, const struct plan_node *p, struct json **r
 		r = add_owner(member(j, "metadata"), n);
 	if (r >= 0)
 		r = add_annotations(member(j, "metadata"), p);
-	if (r < 0)
-		return r;
-	*ret = TAKE(j);
-	return 0;
-}
-
-/* ---- Node, pods ---- */
-
-int bodies_cordon(const struct view_node *n, bool on, struct json **ret)
-{
-	CLEANUP(json_freep)
-	struct json *j = json_new_object(), *meta = json_new_object(),
-		    *notes = json_new_object(), *spec = json_new_object();
-	char version[32];
-	int r;
-
-	if (!j || !meta || !notes || !spec)
-		return -ENOMEM;
-	(void)snprintf(version, sizeof(version), "%llu", (unsigned long long)n->version);
-	if (on)
-		r = json_set_str(notes, API_NODE_CORDONED, "true");
-	else
-		r = json_set_null(notes, API_NODE_CORDONED);
-	if (r >= 0)
-		r = json_set(meta, "annotations", TAKE(notes));
-	if (r >= 0 && n->version)
-		r = json_set_str(meta, "resourceVersion", version);
-	if (r >= 0)
-		r = on ? json_set_bool(spec, "unschedulable", true)
-		       : json_set_null(spec, "unschedulable");
-	if (r >= 0)
-		r = json_set(j, "metadata", TAKE(meta));
-	if (r >= 0)
-		r = json_set(j, "spec", TAKE(spec));
-	if (r < 0)
-		return r;
-	*ret = TAKE(j);
-	return 0;
-}
-
-static struct json *node_object(const struct view_node *n)
-{
-	struct json *j = object("v1", "Node", n->name);
-
-	if (j && json_set_str(member(j, "metadata"), "uid", n->uid) >= 0)
-		return j;
-	json_free(j);
-	return NULL;
-}
-
-int bodies_labels(const struct view_node *n, const struct marks *m, struct json **ret)
-{
-	CLEANUP(json_freep)
-	struct json *j = node_object(n), *labels = json_new_object();
-	int r = j && labels ? 0 : -ENOMEM;
-
-	for (size_t i = 0; i < m->labels.n && r >= 0; i++)
-		r = json_set_str(labels, VIEW_AT(struct kv, m->labels, i)->key,
-			VIEW_AT(struct kv, m->labels, i)->value);
-	if (r >= 0)
-		r = json_set(member(j, "metadata"), "labels", TAKE(labels));
-	if (r < 0)
-		return r;
-	*ret = TAKE(j);
-	return 0;
-}
-
-int bodies_node_condition(const struct view_node *n, const struct marks *m,
-	const char *time, struct json **ret)
-{
-	CLEANUP(json_freep)
-	struct json *j = node_object(n), *status = json_new_object(),
-		    *list = json_new_array(), *c = json_new_object();
-	int r = j && status && list && c ? 0 : -ENOMEM;
-
-	if (r >= 0 && m->status) {
-		if (json_set_str(c, "type", MARKS_CONDITION) < 0 ||
-			json_set_str(c, "status", m->status) < 0 ||
-			json_set_str(c, "reason", m->reason) < 0 ||
-			json_set_str(c, "message", m->message) < 0 ||
-			json_set_str(c, "lastHeartbeatTime", time) < 0 ||
-			json_set_str(c, "lastTransitionTime", time) < 0)
-			return -ENOMEM;
-		r = json_add(list, TAKE(c));
-	}
-	if (r >= 0)
-		r = json_set(status, "conditions", TAKE(list));
-	if (r >= 0)
-		r = json_set(j, "status", TAKE(status));
-	if (r < 0)
-		return r;
-	*ret = TAKE(j);
-	return 0;
-}
-
-int bodies_eviction(const struct view_pod *pod, struct json **ret)
-{
-	CLEANUP(json_freep)
-	struct json *j = object("policy/v1", "Eviction", pod->name),
-		    *options = json_new_object(), *pre = json_new_object();
-	int r;
-
-	if (!j || !options || !pre)
-		return -ENOMEM;
-	r = json_set_str(member(j, "metadata"), "namespace", pod->namespace_);
-	if (r >= 0)
-		r = json_set_str(pre, "uid", pod->uid);
-	if (r >= 0)
-		r = json_set(options, "preconditions", TAKE(pre));
-	if (r >= 0)
-		r = json_set(j, "deleteOptions", TAKE(options));
 	if (r < 0)
 		return r;
 	*ret = TAKE(j);
@@ -399,7 +286,8 @@ int bodies_driver_status(
 	const struct fleet *f, const struct plan_driver *p, struct json **ret)
 {
 	CLEANUP(json_freep)
-	struct json *j = object(API_GROUP_VERSION, API_KIND_DRIVER, p->driver->name),
+	struct json *j = bodies_object(
+			    API_GROUP_VERSION, API_KIND_DRIVER, p->driver->name),
 		    *status = json_new_object();
 	int r;
 
@@ -429,7 +317,8 @@ int bodies_driver_status(
 int bodies_class_status(const struct plan_class *p, struct json **ret)
 {
 	CLEANUP(json_freep)
-	struct json *j = object(API_GROUP_VERSION, API_KIND_CLASS, p->class_->name),
+	struct json *j = bodies_object(
+			    API_GROUP_VERSION, API_KIND_CLASS, p->class_->name),
 		    *status = json_new_object();
 	int r;
 

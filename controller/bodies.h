@@ -12,6 +12,9 @@
 int bodies_path(
 	struct buf *out, const char *prefix, const char *name, const char *suffix);
 
+/* An object with nothing but its type and name; NULL when memory is short. */
+struct json *bodies_object(const char *api_version, const char *kind, const char *name);
+
 /* AcceleratorNode for server-side apply. -ESTALE when a driver or class changed since the plan was
  * made: another plan is on its way. */
 int bodies_acc(const struct fleet *f, const struct plan_node *p, struct json **ret);
@@ -24,6 +27,9 @@ int bodies_cordon(const struct view_node *n, bool on, struct json **ret);
 int bodies_labels(const struct view_node *n, const struct marks *m, struct json **ret);
 int bodies_node_condition(const struct view_node *n, const struct marks *m,
 	const char *time, struct json **ret);
+
+/* JSON patch that takes the start-up taint @key from where it was seen. */
+int bodies_taint(const struct view_node *n, const char *key, struct json **ret);
 
 /* Eviction of @pod, and of no other of the same name. */
 int bodies_eviction(const struct view_pod *pod, struct json **ret);

@@ -14,6 +14,7 @@ struct stream {
 struct feed {
 	struct kube *kube;
 	struct fleet *fleet;
+	const char *namespace_;
 	char *node_selector;
 	void (*on_change)(void *user);
 	void *user;
@@ -95,7 +96,7 @@ static int start(struct feed *fd, enum fleet_kind kind, struct err *e)
 	buf_init(&path, 1024);
 	if (kind == FLEET_CONFIGS) {
 		(void)buf_str(&path, "/api/v1/namespaces/");
-		(void)kube_path_escape(&path, kube_namespace(fd->kube));
+		(void)kube_path_escape(&path, fd->namespace_);
 		(void)buf_str(&path, "/configmaps");
 		o.path = buf_cstr(&path);
 	}
@@ -107,8 +108,9 @@ static int start(struct feed *fd, enum fleet_kind kind, struct err *e)
 	return watch_new(fd->kube, &o, &ops, s, &s->watch, e);
 }
 
-int feed_new(struct kube *k, struct fleet *f, const char *node_selector,
-	void (*on_change)(void *user), void *user, struct feed **ret, struct err *e)
+int feed_new(struct kube *k, struct fleet *f, const char *namespace_,
+	const char *node_selector, void (*on_change)(void *user), void *user,
+	struct feed **ret, struct err *e)
 {
 	CLEANUP(feed_freep) struct feed *fd = calloc(1, sizeof(*fd));
 	int r;
@@ -117,6 +119,7 @@ int feed_new(struct kube *k, struct fleet *f, const char *node_selector,
 		return err_set(e, -ENOMEM, "out of memory");
 	fd->kube = k;
 	fd->fleet = f;
+	fd->namespace_ = str_empty(namespace_) ? kube_namespace(k) : namespace_;
 	fd->on_change = on_change;
 	fd->user = user;
 	for (int i = 0; i < FLEET_KINDS_; i++)

@@ -28,6 +28,7 @@ static int make_filter(struct fleet *f, struct arena *a, struct project_filter *
 
 	if (!v)
 		return -ENOMEM;
+	p.taint = f->filter.taint;
 	p.keys.items = arena_array(a, FILTER_MAX, sizeof(const char *));
 	p.resources.items = arena_array(a, FILTER_MAX, sizeof(const char *));
 	if (!p.keys.items || !p.resources.items)
@@ -74,6 +75,11 @@ bool fleet_filter_grew(struct fleet *f)
 	f->filter_arena = TAKE(a);
 	f->filter = p;
 	return true;
+}
+
+void fleet_watch_taint(struct fleet *f, const char *key)
+{
+	f->filter.taint = key;
 }
 
 const struct list *fleet_resources(const struct fleet *f)

@@ -13,7 +13,8 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_ENVIRONMENT = 3 };
 
 struct options {
-	const char *kubeconfig, *namespace_, *lease, *metrics, *node_selector, *builders;
+	const char *kubeconfig, *namespace_, *lease, *metrics, *node_selector, *builders,
+		*startup_taint;
 	enum log_level level;
 	bool once;
 };
@@ -35,11 +36,13 @@ static void usage(FILE *to)
 		"Decides which accelerator drivers each node gets and rolls new versions out.\n"
 		"\n"
 		"  --kubeconfig FILE     talk to the cluster of FILE (default: in-cluster)\n"
-		"  --namespace NS        namespace of the lease (default: POD_NAMESPACE, then ours)\n"
+		"  --namespace NS        namespace of the lease and of ConfigMaps\n"
+		"                        (default: POD_NAMESPACE, then ours)\n"
 		"  --lease NAME          name of the lease (default: farrier-controller)\n"
 		"  --metrics ADDR        serve /metrics, /healthz, /readyz on HOST:PORT or :PORT\n"
 		"  --builders PATTERNS   nodes that build for others, by name: 'build-*,n7' (default: none)\n"
 		"  --node-selector SEL   manage only Nodes with these labels (default: all)\n"
+		"  --startup-taint KEY   take this taint from a node whose devices are advertised\n"
 		"  --once                decide and act until nothing is left to do, then end\n"
 		"  --log-level L         debug, info, warn or error (default: info)\n"
 		"  --version, --help\n"
@@ -58,6 +61,7 @@ static int read_options(int argc, char **argv, struct options *o)
 		{ "metrics", required_argument, NULL, 'm' },
 		{ "builders", required_argument, NULL, 'b' },
 		{ "node-selector", required_argument, NULL, 's' },
+		{ "startup-taint", required_argument, NULL, 't' },
 		{ "once", no_argument, NULL, 'o' },
 		{ "log-level", required_argument, NULL, 'L' },
 		{ "version", no_argument, NULL, 'V' },
@@ -85,6 +89,9 @@ static int read_options(int argc, char **argv, struct options *o)
 			break;
 		case 's':
 			o->node_selector = optarg;
+			break;
+		case 't':
+			o->startup_taint = optarg;
 			break;
 		case 'o':
 			o->once = true;
@@ -211,7 +218,10 @@ static int set_up(struct controller *c, const struct options *o, struct err *e)
 	struct reconcile_options ro = {
 		.own_node = getenv("NODE_NAME"),
 		.builders = o->builders,
+		.namespace_ = str_empty(o->namespace_) ? getenv("POD_NAMESPACE")
+						       : o->namespace_,
 		.node_selector = o->node_selector,
+		.startup_taint = o->startup_taint,
 		.once = o->once,
 	};
 	int r = loop_new(&c->loop, NULL, e);

@@ -35,6 +35,15 @@ uint32_t marks_of_condition(const char *status, const char *reason, const char *
 	return fold(jhash_end(h)) | 1;
 }
 
+enum marks_status marks_status(const char *status)
+{
+	if (str_empty(status))
+		return MARKS_NONE;
+	return streq(status, "True")	? MARKS_TRUE
+	       : streq(status, "False") ? MARKS_FALSE
+					: MARKS_OTHER;
+}
+
 static bool is_alnum(char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');

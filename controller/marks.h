@@ -20,6 +20,9 @@ struct marks {
 int marks_make(struct arena *a, const struct view *v, const struct view_node *n,
 	const struct list *assigns, struct marks *ret) _must_check_;
 
+enum marks_status { MARKS_NONE, MARKS_TRUE, MARKS_FALSE, MARKS_OTHER };
+enum marks_status marks_status(const char *status);
+
 /* Whether a label is one of ours. */
 bool marks_is_label(const char *key);
 /* The hashes of what a Node says: of labels in any order, of the condition. */

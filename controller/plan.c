@@ -7,6 +7,7 @@
 #include "claim.h"
 #include "jhash.h"
 #include "summary.h"
+#include "taint.h"
 #include "wave.h"
 
 struct plan_driver *plan_find_driver(
@@ -200,6 +201,8 @@ static int decide(struct arena *a, const struct view *v, struct wave_node *n,
 			&n->node->labels_mark, ret->marks.labels_hash);
 		ret->mark_condition = is_wanted(
 			&n->node->condition_mark, ret->marks.condition_hash);
+		ret->drop_taint = n->node->taint_at > 0 &&
+				  taint_is_over(v, n->node, &n->assigns, &ret->marks);
 	}
 	if (ret->write)
 		return 0;
@@ -293,7 +296,8 @@ static int decide_all(struct arena *a, const struct view *v, struct plan *p,
 		if (r < 0)
 			return r;
 		if (!out->write && out->cordon == PLAN_CORDON_KEEP && !out->need_pods &&
-			out->evict.n == 0 && !out->mark_labels && !out->mark_condition)
+			out->evict.n == 0 && !out->mark_labels && !out->mark_condition &&
+			!out->drop_taint)
 			continue;
 		if (!keep(a, out))
 			return -ENOMEM;

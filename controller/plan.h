@@ -31,6 +31,7 @@ struct plan_node {
 	uint64_t evict_serial; /* the listing that they are of */
 	bool mark_labels, mark_condition; /* the Node is to say what marks holds */
 	struct marks marks;
+	bool drop_taint; /* the start-up taint has served its purpose */
 };
 
 struct plan_kernel {

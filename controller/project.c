@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The projection of a Node, and what all projections read with. */
+#include "kube.h"
 #include "marks.h"
 #include "project_inside.h"
 
-enum { LABELS_MAX = 256 };
+enum { LABELS_MAX = 256, TAINTS_MAX = 255 };
 
 /* ---- small readers ---- */
 
@@ -87,6 +88,7 @@ void project_clear_node(struct intern *in, struct view_node *n)
 	project_done(&n->allocatable);
 	n->has_node = n->is_ready = n->is_deleting = n->is_unschedulable = false;
 	n->is_cordoned = n->is_skipped = false;
+	n->taint_at = 0;
 	n->version = 0;
 	project_uid(n->uid, NULL);
 }
@@ -162,6 +164,8 @@ static void read_marks(const struct json *obj, struct view_node *n)
 	size_t it = 0;
 
 	n->labels_mark.stored = n->condition_mark.stored = 0;
+	n->condition_status = MARKS_NONE;
+	n->condition_since = 0;
 	while (json_next(labels, &it, &key, &value))
 		if (marks_is_label(key) && json_str(value))
 			n->labels_mark.stored = marks_add_label(
@@ -169,11 +173,23 @@ static void read_marks(const struct json *obj, struct view_node *n)
 	for (size_t i = 0; i < json_len(conditions); i++) {
 		const struct json *c = json_at(conditions, i);
 
-		if (streq(project_text(c, "type"), MARKS_CONDITION))
-			n->condition_mark.stored = marks_of_condition(
-				project_text(c, "status"), project_text(c, "reason"),
-				project_text(c, "message"));
+		if (!streq(project_text(c, "type"), MARKS_CONDITION))
+			continue;
+		n->condition_mark.stored = marks_of_condition(project_text(c, "status"),
+			project_text(c, "reason"), project_text(c, "message"));
+		n->condition_status = (uint8_t)marks_status(project_text(c, "status"));
+		if (kube_time_parse(project_text(c, "lastTransitionTime"),
+			    &n->condition_since) < 0)
+			n->condition_since = 0;
 	}
+}
+
+static uint8_t find_taint(const struct json *taints, const char *key)
+{
+	for (size_t i = 0; key && i < json_len(taints) && i < TAINTS_MAX; i++)
+		if (streq(project_text(json_at(taints, i), "key"), key))
+			return (uint8_t)(i + 1);
+	return 0;
 }
 
 static bool says_true(const struct json *map, const char *key)
@@ -199,6 +215,7 @@ int project_node(struct intern *in, const struct project_filter *f,
 	n->is_unschedulable = json_get_bool(
 		json_get(obj, "spec"), "unschedulable", false);
 	n->is_ready = is_ready(json_path(obj, "status.conditions"));
+	n->taint_at = find_taint(json_path(obj, "spec.taints"), f->taint);
 	read_marks(obj, n);
 	r = read_labels(in, f, labels, n);
 	if (r >= 0)

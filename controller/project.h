@@ -10,6 +10,7 @@
 struct project_filter {
 	struct list keys; /* const char * */
 	struct list resources; /* const char * */
+	const char *taint; /* key of the start-up taint; NULL: none */
 };
 
 /* Fill the Node's or the AcceleratorNode's half of @n; what it held before is let go. On failure the

@@ -389,6 +389,8 @@ int reconcile_new(struct kube *k, struct metrics *m, const struct reconcile_opti
 	rc->metrics = m;
 	rc->once = o->once;
 	rc->builders = o->builders;
+	rc->namespace_ = o->namespace_;
+	rc->startup_taint = str_empty(o->startup_taint) ? NULL : o->startup_taint;
 	rc->timer_us = UINT64_MAX;
 	rc->own_node = copy_or_null(o->own_node);
 	rc->node_selector = copy_or_null(o->node_selector);
@@ -429,8 +431,10 @@ void reconcile_start(struct reconcile *rc)
 	if (r >= 0)
 		fleet_share(rc->fleet, rc->builders);
 	if (r >= 0)
-		r = feed_new(rc->kube, rc->fleet, rc->node_selector, reconcile_kick, rc,
-			&rc->feed, &e);
+		fleet_watch_taint(rc->fleet, rc->startup_taint);
+	if (r >= 0)
+		r = feed_new(rc->kube, rc->fleet, rc->namespace_, rc->node_selector,
+			reconcile_kick, rc, &rc->feed, &e);
 	if (r >= 0)
 		r = schema_new(rc->kube, reconcile_kick, rc, &rc->schema, &e);
 	rc->is_leading = true;

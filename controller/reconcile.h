@@ -12,9 +12,13 @@
 struct reconcile;
 
 struct reconcile_options {
+	const char *
+		namespace_; /* of ConfigMaps; borrowed; NULL: that of the configuration */
 	const char *own_node; /* may be NULL */
 	const char *
 		builders; /* patterns of names of nodes that build for others; borrowed; NULL: none */
+	const char *
+		startup_taint; /* key of the taint that nodes join with; borrowed; NULL: none */
 	const char *node_selector; /* label selector of the Nodes to manage; NULL: all */
 	bool once; /* leave the loop when nothing is left to do */
 };

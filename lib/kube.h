@@ -48,6 +48,7 @@ int kube_stream(struct kube *k, const char *path, uint64_t timeout_us,
 	int (*on_data)(const char *data, size_t len, void *user), kube_done_fn done,
 	void *user, struct http_req **ret, struct err *e) _must_check_;
 #define KUBE_JSON "application/json"
+#define KUBE_JSON_PATCH "application/json-patch+json"
 #define KUBE_MERGE_PATCH "application/merge-patch+json"
 #define KUBE_APPLY "application/apply-patch+yaml"
 

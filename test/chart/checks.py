@@ -40,6 +40,7 @@ VARIANTS = [[], ["devicePlugin.mode=HostService"], ["devicePlugin.modeByLabel=tr
             ["devicePlugin.modeByLabel=true", "devicePlugin.mode=HostService"],
             ["networkPolicy.enabled=true", "controller.replicas=1", "controller.metricsPort=0"],
             ["flowSchema.priorityLevel=", "toolchain.enabled=true", "crds.enabled=false"],
+            ["startupTaint=startup-taint.cluster-autoscaler.kubernetes.io/farrier"],
             ["image.digest=sha256:" + "0" * 64, "rbac.create=false", "kubelet.root=/var/lib/k0s/kubelet"]]
 
 
@@ -52,7 +53,7 @@ def lint():
 @check("chart: unknown and wrong values are refused")
 def refused():
     for s in ["devicePlugin.moed=DaemonSet", "devicePlugin.mode=Daemonset", "controller.replicas=-1", "kubelet.root=var",
-              "image.digest=abc", "unknown=1", "devicePlugin.modeByLabel=maybe"]:
+              "image.digest=abc", "startupTaint=a b", "unknown=1", "devicePlugin.modeByLabel=maybe"]:
         p = run("helm", "template", "farrier", CHART, "--set", s)
         assert p.returncode != 0 and s.split("=")[0].split(".")[-1] in p.stderr, f"{s}: {p.stderr or 'accepted'}"
 
@@ -167,6 +168,17 @@ def least():
         spec = o["spec"]["template"]["spec"]
         assert spec["priorityClassName"] == "system-node-critical"
         assert {"operator": "Exists"} in spec["tolerations"]
+
+
+@check("chart: a start-up taint is nobody's business unless asked for; then the controller runs in spite of it")
+def startup_taint():
+    spec = of(render(), "Deployment")[0]["spec"]["template"]["spec"]
+    assert "--startup-taint" not in spec["containers"][0]["args"], spec
+    before = spec["tolerations"]
+    spec = of(render("startupTaint=example.com/farrier"), "Deployment")[0]["spec"]["template"]["spec"]
+    args = spec["containers"][0]["args"]
+    assert args[args.index("--startup-taint") + 1] == "example.com/farrier", args
+    assert spec["tolerations"] == before + [{"key": "example.com/farrier", "operator": "Exists"}], spec["tolerations"]
 
 
 @check("manifests: the kustomize base is the chart with its defaults")

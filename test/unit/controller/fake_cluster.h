@@ -240,6 +240,33 @@ static void cluster_apply_node(struct json *obj, const struct json *body)
 	assert_int_equal(json_set(cluster_member(obj, "status"), "conditions", list), 0);
 }
 
+/* A JSON patch that tests and removes a taint, nothing else. False: the test failed. */
+static bool cluster_untaint(struct json *obj, const struct json *body)
+{
+	const char *test = json_get_str(json_at(body, 0), "path");
+	const char *remove = json_get_str(json_at(body, 1), "path");
+	const struct json *taints = json_path(obj, "spec.taints");
+	struct json *left = json_new_array();
+	unsigned at = 0, removed = 0;
+
+	assert_string_equal(json_get_str(json_at(body, 0), "op"), "test");
+	assert_string_equal(json_get_str(json_at(body, 1), "op"), "remove");
+	assert_int_equal(sscanf(test, "/spec/taints/%u/key", &at), 1);
+	assert_int_equal(sscanf(remove, "/spec/taints/%u", &removed), 1);
+	assert_int_equal(at, removed);
+	for (size_t i = 0; i < json_len(taints); i++)
+		if (i != at)
+			assert_int_equal(
+				json_add(left, json_copy(json_at(taints, i))), 0);
+	if (at >= json_len(taints) || !streq(json_get_str(json_at(taints, at), "key"),
+					      json_get_str(json_at(body, 0), "value"))) {
+		json_free(left);
+		return false;
+	}
+	assert_int_equal(json_set(cluster_member(obj, "spec"), "taints", left), 0);
+	return true;
+}
+
 static void cluster_patch(struct cluster *c, struct fake_conn *conn, char *path,
 	const struct fake_request *q, const struct json *body)
 {
@@ -255,8 +282,16 @@ static void cluster_patch(struct cluster *c, struct fake_conn *conn, char *path,
 		return;
 	}
 	obj = cluster_get(c, path) ? json_copy(cluster_get(c, path)) : json_new_object();
-	if (str_starts(path, "/api/v1/nodes/") &&
-		!strcasestr(q->headers, "merge-patch")) {
+	if (strcasestr(q->headers, "json-patch")) {
+		if (!cluster_untaint(obj, body)) {
+			c->refused++;
+			json_free(obj);
+			fake_reply(conn, "422 Unprocessable Entity", "",
+				"{\"reason\":\"Invalid\"}");
+			return;
+		}
+	} else if (str_starts(path, "/api/v1/nodes/") &&
+		   !strcasestr(q->headers, "merge-patch")) {
 		cluster_apply_node(obj, body);
 	} else if (strcasestr(q->headers, "merge-patch")) {
 		cluster_merge(obj, body);

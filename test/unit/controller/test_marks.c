@@ -4,9 +4,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
+#include "controller/bodies.h"
 #include "controller/fleet.h"
 #include "controller/marks.h"
 
@@ -160,6 +162,51 @@ static void test_read_back(void **state)
 		    marks_of_condition("False", "R", "m"));
 }
 
+/* A new reason or message moves no transition time; a new status does. */
+static void test_transition(void **state)
+{
+	static const struct {
+		const char *name, *stored, *since, *wanted, *expected;
+	} rows[] = {
+		{ "another message", "False", "2026-01-02T03:04:05Z", "False",
+			"2026-01-02T03:04:05Z" },
+		{ "another status", "False", "2026-01-02T03:04:05Z", "True",
+			"2026-05-05T05:05:05Z" },
+		{ "the first", NULL, NULL, "True", "2026-05-05T05:05:05Z" },
+		{ "no time stored", "True", "soon", "True", "2026-05-05T05:05:05Z" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		CLEANUP(fleet_freep) struct fleet *f = NULL;
+		CLEANUP(json_freep) struct json *j = NULL, *body = NULL;
+		struct marks m = {
+			.status = rows[i].wanted, .reason = "R2", .message = "m2"
+		};
+		const struct json *c;
+		char text[512];
+
+		(void)snprintf(text, sizeof(text),
+			"{\"metadata\":{\"name\":\"n\"},\"status\":{\"conditions\":[{\"type\":\"%s\","
+			"\"status\":\"%s\",\"reason\":\"R\",\"message\":\"m\","
+			"\"lastTransitionTime\":\"%s\"}]}}",
+			rows[i].stored ? MARKS_CONDITION : "Ready",
+			view_str(rows[i].stored), view_str(rows[i].since));
+		assert_int_equal(json_parse(text, strlen(text), &j, NULL), 0);
+		assert_int_equal(fleet_new(NULL, &f), 0);
+		assert_int_equal(fleet_put(f, FLEET_NODES, j, NULL), 1);
+		assert_int_equal(bodies_node_condition(fleet_node(f, "n"), &m,
+					 "2026-05-05T05:05:05Z", &body),
+			0);
+		c = json_at(json_path(body, "status.conditions"), 0);
+		if (!streq(json_get_str(c, "lastTransitionTime"), rows[i].expected))
+			fail_msg("case '%s': %s", rows[i].name,
+				json_get_str(c, "lastTransitionTime"));
+		assert_string_equal(
+			json_get_str(c, "lastHeartbeatTime"), "2026-05-05T05:05:05Z");
+		assert_string_equal(json_get_str(c, "message"), "m2");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +214,7 @@ int main(void)
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_next_kernel),
 		cmocka_unit_test(test_read_back),
+		cmocka_unit_test(test_transition),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
