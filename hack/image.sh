@@ -4,10 +4,11 @@
 # and the same packages give the same bytes.
 #
 #   farrier.tar            the three programs, their libraries, kmod; /usr/lib/farrier/plugin for hosts
-#   farrier-toolchain.tar  the same and a C toolchain (Debian packages), for hosts that have no compiler
+#   farrier-device-plugin.tar  the plugin, its libraries and nothing else (under 15 MB)
+#   farrier-toolchain.tar  the same as farrier.tar and a C toolchain (Debian packages), for hosts that have no compiler
 #   farrier-shim.tar       the same as farrier.tar and build/shim/libkernel.so preloaded; for tests only
 #
-# usage: image.sh [--slim-only] [--shim]
+# usage: image.sh [--slim-only | --plugin-only] [--shim]
 # env: BUILD (build)  VERSION  REPOSITORY (farrier.dev)  FARRIER_CACHE
 set -euo pipefail
 umask 022
@@ -30,12 +31,13 @@ SKIP='dpkg debconf libpam0g libaudit1 libaudit-common libsystemd0 libtirpc3 libt
 	rpcsvc-proto libkrb5-3 libkrb5support0 libk5crypto3 libgssapi-krb5-2 libkeyutils1 libcom-err2 libasan8 liblsan0 libtsan2
 	libubsan1 libitm1 libgomp1 libquadmath0 libatomic1 libgprofng0'
 
-want_toolchain=1 want_shim=0
+want_toolchain=1 want_slim=1 want_shim=0
 for arg in "$@"; do
 	case $arg in
 	--slim-only) want_toolchain=0 ;;
+	--plugin-only) want_toolchain=0 want_slim=0 ;;
 	--shim) want_shim=1 ;;
-	*) echo "usage: image.sh [--slim-only] [--shim]" >&2 && exit 2 ;;
+	*) echo "usage: image.sh [--slim-only | --plugin-only] [--shim]" >&2 && exit 2 ;;
 	esac
 done
 work=$(mktemp -d)
@@ -71,15 +73,31 @@ pack() { # pack DIR OUT.tar: equal trees give equal tars
 	tar --format=gnu --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -C "$1" -cf "$2" .
 }
 
+# A build id is made of debug information, and so of the folder that the sources were in.
+take_program() { # take_program NAME ROOT
+	[ -x "$B/farrier-$1" ] || { echo "image: $B/farrier-$1 is not there, run make first" >&2 && exit 3; }
+	strip --strip-unneeded -R .note.gnu.build-id -o "$2/usr/bin/farrier-$1" "$B/farrier-$1"
+	chmod 755 "$2/usr/bin/farrier-$1"
+}
+
+plugin_layer() {
+	local root=$work/plugin lib
+	skeleton "$root"
+	take_program device-plugin "$root"
+	closure "$root/usr/bin/farrier-device-plugin" | while read -r lib; do
+		install -m 644 "$lib" "$root/$LIBDIR/"
+	done
+	install -m 755 "/$LOADER" "$root/$LOADER"
+	pack "$root" "$work/plugin.tar"
+}
+
 slim_layer() {
 	local root=$work/slim plugin lib p
 	skeleton "$root"
 	plugin=$root/usr/lib/farrier/plugin
 	mkdir -p "$plugin/lib" "$root/etc/ssl/certs"
 	for p in controller driver-builder device-plugin; do
-		[ -x "$B/farrier-$p" ] || { echo "image: $B/farrier-$p is not there, run make first" >&2 && exit 3; }
-		strip --strip-unneeded -o "$root/usr/bin/farrier-$p" "$B/farrier-$p"
-		chmod 755 "$root/usr/bin/farrier-$p"
+		take_program "$p" "$root"
 	done
 	cp -L "$(command -v kmod)" "$root/usr/bin/kmod"
 	for p in depmod modprobe insmod rmmod lsmod modinfo; do ln -s ../bin/kmod "$root/usr/sbin/$p"; done
@@ -173,6 +191,9 @@ archive() { # archive NAME OUT.tar ENV-JSON LAYER.tar...
 	printf '  %-46s %4d MB  %s\n' "$name" $(($(stat -c %s "$out") >> 20)) "$out"
 }
 
+plugin_layer
+archive "$REPOSITORY/farrier-device-plugin:$VERSION" "$B/images/farrier-device-plugin.tar" '' "$work/plugin.tar"
+[ $want_slim = 1 ] || exit 0
 slim_layer
 archive "$REPOSITORY/farrier:$VERSION" "$B/images/farrier.tar" '' "$work/slim.tar"
 if [ $want_shim = 1 ]; then

@@ -69,7 +69,7 @@ stage lint hack/lint.sh
 stage kernels test/node/fetch-kernels.sh # the unit tests of builds want them
 stage unit make -s -j"$(nproc)" check
 stage fuzz test/fuzz/run.sh --smoke
-stage image hack/image.sh
+stage image bash -c 'hack/image.sh && test/plugin/image.sh'
 stage cluster test/cluster/build.sh
 stage chart test/chart/run.sh
 stage plugin test/plugin/run.sh
