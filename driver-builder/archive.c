@@ -14,38 +14,17 @@
 #include <archive.h>
 #include <archive_entry.h>
 
-#include "file.h"
+#include "archive_deb.h"
+#include "archive_unpack.h"
+#include "buf.h"
 
 enum { BLOCK = 64 << 10, CHUNK = 256 << 10, HEADER_ROOM = 16 << 10 };
-#define TOP_NAME ".farrier-top"
 
-struct link {
-	char *name, *target;
-};
-
-struct unpack {
-	struct archive *a;
-	const struct archive_limits *limits;
-	int dir;
-	size_t entries;
-	uint64_t bytes;
-	time_t now;
-	struct link *links;
-	size_t links_n, links_cap;
-	char *chunk;
-	struct err *e;
-};
-
-static int refuse(const struct unpack *u, int r, const char *name, const char *why)
+int archive_refuse(const struct unpack *u, int r, const char *name, const char *why)
 {
 	return err_reason(u->e, r,
 		r == -ENOSPC || r == -EDQUOT ? REASON_DISK_FULL : REASON_SOURCE_INVALID,
 		"archive: '%.200s': %s", name, why);
-}
-
-static int refuse_errno(const struct unpack *u, int r, const char *name)
-{
-	return refuse(u, r, name, strerror(-r));
 }
 
 /* ---- names ---- */
@@ -57,22 +36,24 @@ static int clean_name(const struct unpack *u, const char *in, char out[ARCHIVE_N
 	const char *p = in;
 
 	if (strlen(in) >= ARCHIVE_NAME_MAX)
-		return refuse(u, -ENAMETOOLONG, in, "the name is too long");
+		return archive_refuse(u, -ENAMETOOLONG, in, "the name is too long");
 	if (*in == '/')
-		return refuse(u, -EINVAL, in, "an absolute name");
+		return archive_refuse(u, -EINVAL, in, "an absolute name");
 	for (; *p; p++)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			return refuse(u, -EINVAL, "?", "a control character in a name");
+			return archive_refuse(
+				u, -EINVAL, "?", "a control character in a name");
 	for (p = in; *p;) {
 		size_t len = strcspn(p, "/");
 
 		if (len == 2 && p[0] == '.' && p[1] == '.')
-			return refuse(u, -EINVAL, in, "'..' in a name");
+			return archive_refuse(u, -EINVAL, in, "'..' in a name");
 		if (len > NAME_MAX)
-			return refuse(u, -ENAMETOOLONG, in, "the name is too long");
+			return archive_refuse(
+				u, -ENAMETOOLONG, in, "the name is too long");
 		if (len > 0 && !(len == 1 && *p == '.')) {
 			if (++depth > ARCHIVE_DEPTH_MAX)
-				return refuse(u, -ELOOP, in, "too deep");
+				return archive_refuse(u, -ELOOP, in, "too deep");
 			if (n > 0)
 				out[n++] = '/';
 			memcpy(out + n, p, len);
@@ -97,17 +78,17 @@ static int open_parent(const struct unpack *u, const char *name, const char **re
 		memcpy(part, p, (size_t)(slash - p));
 		part[slash - p] = '\0';
 		if (mkdirat(at, part, 0755) < 0 && errno != EEXIST)
-			return refuse_errno(u, -errno, name);
+			return archive_refuse_errno(u, -errno, name);
 		next = openat(at, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (next < 0)
-			return refuse(
+			return archive_refuse(
 				u, -errno, name, "below something that is no folder");
 		closep(&at);
 		at = next;
 		p = slash + 1;
 	}
 	if (at < 0)
-		return refuse_errno(u, -errno, name);
+		return archive_refuse_errno(u, -errno, name);
 	*ret_last = p;
 	return TAKE_FD(at);
 }
@@ -125,10 +106,10 @@ static int unpack_dir(struct unpack *u, const char *name)
 	if (mkdirat(parent, last, 0755) == 0)
 		return 0;
 	if (errno != EEXIST)
-		return refuse_errno(u, -errno, name);
+		return archive_refuse_errno(u, -errno, name);
 	return fstatat(parent, last, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)
 		       ? 0
-		       : refuse(u, -EEXIST, name, "named twice");
+		       : archive_refuse(u, -EEXIST, name, "named twice");
 }
 
 static int write_all(int fd, const char *p, size_t n)
@@ -155,16 +136,17 @@ static int write_content(struct unpack *u, int fd, const char *name)
 		if (n == ARCHIVE_RETRY)
 			continue;
 		if (n < 0)
-			return refuse(u, -EBADMSG, name, archive_error_string(u->a));
+			return archive_refuse(
+				u, -EBADMSG, name, archive_error_string(u->a));
 		if (n == 0)
 			return 0;
 		u->bytes += (uint64_t)n;
 		if (u->bytes > u->limits->bytes)
-			return refuse(
+			return archive_refuse(
 				u, -EFBIG, name, "unpacked, the archive is too large");
 		r = write_all(fd, u->chunk, (size_t)n);
 		if (r < 0)
-			return refuse_errno(u, r, name);
+			return archive_refuse_errno(u, r, name);
 	}
 }
 
@@ -181,8 +163,8 @@ static int unpack_file(struct unpack *u, const char *name, struct archive_entry 
 	fd = openat(
 		parent, last, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return errno == EEXIST ? refuse(u, -EEXIST, name, "named twice")
-				       : refuse_errno(u, -errno, name);
+		return errno == EEXIST ? archive_refuse(u, -EEXIST, name, "named twice")
+				       : archive_refuse_errno(u, -errno, name);
 	r = write_content(u, fd, name);
 	if (r < 0)
 		return r;
@@ -192,7 +174,7 @@ static int unpack_file(struct unpack *u, const char *name, struct archive_entry 
 			archive_entry_mtime_nsec(entry) };
 	if (fchmod(fd, archive_entry_perm(entry) & 0111 ? 0755 : 0644) < 0 ||
 		futimens(fd, times) < 0)
-		return refuse_errno(u, -errno, name);
+		return archive_refuse_errno(u, -errno, name);
 	return 0;
 }
 
@@ -212,20 +194,38 @@ static int unpack_hardlink(struct unpack *u, const char *name, const char *to)
 		return from;
 	if (!*from_last || fstatat(from, from_last, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		!S_ISREG(st.st_mode))
-		return refuse(u, -EINVAL, name,
+		return archive_refuse(u, -EINVAL, name,
 			"a hard link to what is no file of the archive before it");
 	parent = open_parent(u, name, &last);
 	if (parent < 0)
 		return parent;
 	if (linkat(from, from_last, parent, last, 0) < 0)
-		return errno == EEXIST ? refuse(u, -EEXIST, name, "named twice")
-				       : refuse_errno(u, -errno, name);
+		return errno == EEXIST ? archive_refuse(u, -EEXIST, name, "named twice")
+				       : archive_refuse_errno(u, -errno, name);
 	return 0;
+}
+
+/* The absolute @target as seen from the link @name, both in the archive's own root. */
+static char *relative(const char *name, const char *target)
+{
+	CLEANUP(buf_done) struct buf b = { 0 };
+
+	buf_init(&b, ARCHIVE_DEPTH_MAX * 3 + ARCHIVE_NAME_MAX);
+	for (; *name; name++)
+		if (*name == '/' && buf_add(&b, "../", 3) < 0)
+			return NULL;
+	target += strspn(target, "/");
+	return buf_fmt(&b, "%s", *target ? target : ".") < 0 ? NULL
+							     : strdup(buf_cstr(&b));
 }
 
 static int remember_link(struct unpack *u, const char *name, const char *target)
 {
+	bool is_ours = u->limits->is_root && *target == '/';
 	struct link *l;
+
+	if (strlen(target) >= ARCHIVE_NAME_MAX)
+		return archive_refuse(u, -ENAMETOOLONG, name, "a link that leads out");
 
 	if (u->links_n == u->links_cap) {
 		size_t cap = u->links_cap ? u->links_cap * 2 : 64;
@@ -237,7 +237,8 @@ static int remember_link(struct unpack *u, const char *name, const char *target)
 		u->links_cap = cap;
 	}
 	l = &u->links[u->links_n++];
-	*l = (struct link){ strdup(name), strdup(target) };
+	*l = (struct link){ strdup(name),
+		is_ours ? relative(name, target) : strdup(target) };
 	return l->name && l->target ? 0 : err_errno(u->e, -ENOMEM, "archive");
 }
 
@@ -270,16 +271,16 @@ static int unpack_entry(struct unpack *u, struct archive_entry *entry)
 	target = target ? target : archive_entry_symlink_utf8(entry);
 	hard = hard ? hard : archive_entry_hardlink_utf8(entry);
 	if (!raw)
-		return refuse(u, -EINVAL, "?", "an entry without a name");
+		return archive_refuse(u, -EINVAL, "?", "an entry without a name");
 	if (++u->entries > u->limits->files)
-		return refuse(u, -E2BIG, raw, "too many entries");
+		return archive_refuse(u, -E2BIG, raw, "too many entries");
 	r = clean_name(u, raw, name);
 	if (r < 0)
 		return r;
 	if (!*name)
 		return !hard && type == AE_IFDIR
 			       ? 0
-			       : refuse(u, -EINVAL, raw, "the top is a folder");
+			       : archive_refuse(u, -EINVAL, raw, "the top is a folder");
 	if (hard)
 		return unpack_hardlink(u, name, hard);
 	if (type == AE_IFDIR)
@@ -288,10 +289,10 @@ static int unpack_entry(struct unpack *u, struct archive_entry *entry)
 		return unpack_file(u, name, entry);
 	if (type == AE_IFLNK && target)
 		return remember_link(u, name, target);
-	return refuse(u, -EINVAL, name, kind_of(type));
+	return archive_refuse(u, -EINVAL, name, kind_of(type));
 }
 
-/* ---- links, and the one folder on top ---- */
+/* ---- links ---- */
 
 /* Only leading ".."s, no more than the link is deep: then whatever other links are on its way, none of
  * which leads out either, the target is inside. */
@@ -328,96 +329,16 @@ static int make_links(struct unpack *u, size_t skip)
 		CLEANUP(closep) int parent = -1;
 
 		if (leads_out(name, u->links[i].target))
-			return refuse(u, -EINVAL, name, "a link that leads out");
+			return archive_refuse(u, -EINVAL, name, "a link that leads out");
 		parent = open_parent(u, name, &last);
 		if (parent < 0)
 			return parent;
 		if (symlinkat(u->links[i].target, parent, last) < 0)
-			return errno == EEXIST ? refuse(u, -EEXIST, name, "named twice")
-					       : refuse_errno(u, -errno, name);
+			return errno == EEXIST
+				       ? archive_refuse(u, -EEXIST, name, "named twice")
+				       : archive_refuse_errno(u, -errno, name);
 	}
 	return 0;
-}
-
-struct top {
-	char name[NAME_MAX + 1];
-	size_t n;
-};
-
-static int count_top(const char *name, void *user)
-{
-	struct top *t = user;
-
-	if (t->n++ == 0)
-		(void)snprintf(t->name, sizeof(t->name), "%s", name);
-	return 0;
-}
-
-static bool is_below(const char *name, const char *top)
-{
-	size_t n = strlen(top);
-
-	return strncmp(name, top, n) == 0 && name[n] == '/';
-}
-
-struct hoist {
-	int from, to;
-	size_t n;
-};
-
-static int hoist_one(const char *name, void *user)
-{
-	struct hoist *h = user;
-
-	h->n++;
-	return renameat(h->from, name, h->to, name) < 0 ? -errno : 0;
-}
-
-static int is_empty(const struct unpack *u)
-{
-	return err_reason(
-		u->e, -ENOENT, REASON_SOURCE_INVALID, "archive: there is no file in it");
-}
-
-/* Everything in one folder: its content takes its place. *ret_skip: how much names get shorter. */
-static int hoist(struct unpack *u, size_t *ret_skip)
-{
-	CLEANUP(closep) int from = -1;
-	struct hoist h = { -1, u->dir, 0 };
-	struct top top = { .n = 0 };
-	char path[64];
-	struct stat st;
-	size_t i;
-	int r;
-
-	*ret_skip = 0;
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", u->dir);
-	r = dir_each(path, count_top, &top, NULL);
-	if (r < 0)
-		return err_errno(u->e, r, "archive");
-	if (top.n == 0)
-		return u->links_n > 0 ? 0 : is_empty(u);
-	if (top.n != 1 || fstatat(u->dir, top.name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-		!S_ISDIR(st.st_mode))
-		return 0;
-	for (i = 0; i < u->links_n; i++)
-		if (!is_below(u->links[i].name, top.name))
-			return 0;
-	/* A file in it may have the folder's own name. */
-	if (renameat(u->dir, top.name, u->dir, TOP_NAME) < 0)
-		return refuse_errno(u, -errno, top.name);
-	from = openat(u->dir, TOP_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (from < 0)
-		return refuse_errno(u, -errno, top.name);
-	h.from = from;
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", from);
-	r = dir_each(path, hoist_one, &h, NULL);
-	if (r == 0 && unlinkat(u->dir, TOP_NAME, AT_REMOVEDIR) < 0)
-		r = -errno;
-	if (r == 0 && h.n == 0 && u->links_n == 0)
-		return is_empty(u);
-	*ret_skip = strlen(top.name) + 1;
-	return r < 0 ? refuse_errno(u, r, top.name) : 0;
 }
 
 /* ---- the whole ---- */
@@ -426,6 +347,7 @@ static int hoist(struct unpack *u, size_t *ret_skip)
 static int open_archive(struct unpack *u, int fd)
 {
 	struct archive *a = u->a = archive_read_new();
+	int r;
 
 	if (!a)
 		return err_errno(u->e, -ENOMEM, "archive");
@@ -434,7 +356,10 @@ static int open_archive(struct unpack *u, int fd)
 		archive_read_support_filter_zstd(a) != ARCHIVE_OK ||
 		archive_read_support_format_tar(a) != ARCHIVE_OK)
 		return err_set(u->e, -ENOSYS, "archive: libarchive lacks gz, xz or zst");
-	if (archive_read_open_fd(a, fd, BLOCK) != ARCHIVE_OK)
+	r = archive_deb_is(fd) ? archive_deb_open(fd, a, &u->deb, u->e) : 0;
+	if (r < 0)
+		return r;
+	if (!u->deb && archive_read_open_fd(a, fd, BLOCK) != ARCHIVE_OK)
 		return err_reason(u->e, -EINVAL, REASON_SOURCE_INVALID,
 			"archive: no tar archive (plain, gz, xz, zst): %s",
 			archive_error_string(a) ? archive_error_string(a) : "?");
@@ -460,7 +385,7 @@ static int read_entries(struct unpack *u)
 							   : "cannot be read");
 		if ((uint64_t)archive_filter_bytes(u->a, 0) >
 			u->limits->bytes + u->entries * HEADER_ROOM + (1 << 20))
-			return refuse(u, -EFBIG, "?", "headers without end");
+			return archive_refuse(u, -EFBIG, "?", "headers without end");
 		r = unpack_entry(u, entry);
 		if (r < 0)
 			return r;
@@ -478,7 +403,7 @@ int archive_unpack(int fd, int dir, const struct archive_limits *limits, struct 
 	if (r == 0)
 		r = read_entries(&u);
 	if (r == 0)
-		r = hoist(&u, &skip);
+		r = archive_hoist(&u, &skip);
 	if (r == 0)
 		r = make_links(&u, skip);
 	for (i = 0; i < u.links_n; i++) {
@@ -489,5 +414,6 @@ int archive_unpack(int fd, int dir, const struct archive_limits *limits, struct 
 	free(u.chunk);
 	if (u.a)
 		(void)archive_read_free(u.a);
+	archive_deb_free(u.deb);
 	return r;
 }

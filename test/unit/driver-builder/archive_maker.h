@@ -4,8 +4,11 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
-#include "base.h"
+#include "file.h"
 
 struct member {
 	const char *name;
@@ -61,6 +64,39 @@ static void pack(const char *path, const char *filter, const struct member *m, s
 	assert_int_equal(archive_write_open_filename(a, path), ARCHIVE_OK);
 	for (size_t i = 0; i < n; i++)
 		pack_one(a, &m[i]);
+	assert_int_equal(archive_write_close(a), ARCHIVE_OK);
+	(void)archive_write_free(a);
+}
+
+/* A Debian package whose files are @m. */
+static _unused_ void pack_deb(
+	const char *path, const char *filter, const struct member *m, size_t n)
+{
+	struct archive *a = archive_write_new();
+	CLEANUP(freep) char *data = NULL;
+	char inner[4096];
+	size_t len;
+
+	assert_true(snprintf(inner, sizeof(inner), "%s.data", path) < 4096);
+	pack(inner, filter, m, n);
+	assert_int_equal(file_read(inner, 64 << 20, &data, &len, NULL), 0);
+	assert_int_equal(unlink(inner), 0);
+	assert_non_null(a);
+	assert_int_equal(archive_write_set_format_ar_svr4(a), ARCHIVE_OK);
+	assert_int_equal(archive_write_open_filename(a, path), ARCHIVE_OK);
+	pack_one(a, &(struct member){ "debian-binary", 0, "2.0\n" });
+	pack_one(a, &(struct member){ "control.tar.xz", 0, "what dpkg wants to know" });
+	{
+		struct archive_entry *entry = archive_entry_new();
+
+		archive_entry_set_pathname(entry, "data.tar.x");
+		archive_entry_set_filetype(entry, AE_IFREG);
+		archive_entry_set_perm(entry, 0644);
+		archive_entry_set_size(entry, (la_int64_t)len);
+		assert_int_equal(archive_write_header(a, entry), ARCHIVE_OK);
+		assert_int_equal(archive_write_data(a, data, len), len);
+		archive_entry_free(entry);
+	}
 	assert_int_equal(archive_write_close(a), ARCHIVE_OK);
 	(void)archive_write_free(a);
 }

@@ -195,6 +195,75 @@ static void test_hostile(void **state)
 	}
 }
 
+/* What two packages install, one over the other: nothing is taken off, links stay in the root. */
+static void test_packages(void **state)
+{
+	static const struct member one[] = {
+		{ "./", AE_IFDIR },
+		{ "./usr/src/h/Makefile", 0, "include /usr/src/c/Makefile\n" },
+		{ "./lib/modules/R/build", AE_IFLNK, "/usr/src/h" },
+		{ "./usr/src/h/top", AE_IFLNK, "/" },
+	};
+	static const struct member two[] = { { "./usr/src/c/Makefile", 0, "all:\n" } };
+	static const struct archive_limits root = { 1000, 4 << 20, true };
+	char target[64] = "";
+	int fd, dir;
+	struct err e;
+
+	pack_deb(at("a"), "xz", one, ARRAY_SIZE(one));
+	assert_int_equal(unpack(&root, &e), 0);
+	pack_deb(at("b"), "zstd", two, ARRAY_SIZE(two));
+	fd = open(at("b"), O_RDONLY | O_CLOEXEC);
+	dir = open(at("box/in"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(archive_unpack(fd, dir, &root, &e), 0);
+	holds("box/in/usr/src/h/Makefile", "include /usr/src/c/Makefile\n");
+	holds("box/in/usr/src/c/Makefile", "all:\n");
+	holds("box/in/lib/modules/R/build/Makefile", "include /usr/src/c/Makefile\n");
+	assert_true(readlink(at("box/in/usr/src/h/top"), target, 63) > 0);
+	assert_string_equal(target, "../../../.");
+	/* The same again has all its names twice. */
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(archive_unpack(fd, dir, &root, &e), -EEXIST);
+	assert_int_equal(e.reason, REASON_SOURCE_INVALID);
+	(void)close(fd);
+	(void)close(dir);
+	/* As a source, a package is as any archive. */
+	assert_int_equal(unpack(&roomy, &e), -EINVAL);
+	pack_deb(at("a"), "gzip", two, ARRAY_SIZE(two));
+	assert_int_equal(unpack(&roomy, &e), 0);
+	holds("box/in/src/c/Makefile", "all:\n");
+}
+
+static void test_bad_packages(void **state)
+{
+	static const struct member m[] = { { "usr/a", 0, "1" } };
+	static const struct member out[] = { { "usr/l", AE_IFLNK, "../../x" } };
+	static const struct member up[] = { { "usr/l", AE_IFLNK, "/usr/../../x" } };
+	static const struct archive_limits root = { 1000, 4 << 20, true };
+	CLEANUP(freep) char *data = NULL;
+	struct err e;
+	size_t len;
+
+	pack_deb(at("a"), "gzip", out, 1);
+	assert_int_equal(unpack(&root, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "leads out"));
+	pack_deb(at("a"), "gzip", up, 1);
+	assert_int_equal(unpack(&root, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "leads out"));
+	assert_int_equal(file_write_atomic(at("a"), "!<arch>\n", 8, 0644, NULL), 0);
+	assert_true(unpack(&root, &e) < 0);
+	assert_int_equal(e.reason, REASON_SOURCE_INVALID);
+	assert_non_null(strstr(e.text, "data.tar"));
+	pack_deb(at("a"), "xz", m, 1);
+	assert_int_equal(file_read(at("a"), 1 << 20, &data, &len, NULL), 0);
+	/* Cut off at any place: refused until the content is whole. */
+	for (size_t n = 8; n + 64 < len; n += 16) {
+		assert_int_equal(file_write_atomic(at("a"), data, n, 0644, NULL), 0);
+		if (unpack(&root, &e) >= 0 || e.reason != REASON_SOURCE_INVALID)
+			fail_msg("%zu of %zu bytes: %s", n, len, e.text);
+	}
+}
+
 static void test_counts(void **state)
 {
 	static const struct member m[] = { { "a", 0, "1" }, { "b", 0, "2" },
@@ -256,6 +325,8 @@ int main(void)
 		T(test_filters),
 		T(test_several_tops),
 		T(test_hostile),
+		T(test_packages),
+		T(test_bad_packages),
 		T(test_counts),
 		T(test_broken),
 	};
