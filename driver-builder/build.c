@@ -45,6 +45,9 @@ static void work_done(struct work *w)
 	if (w->lock > 0)
 		closep(&w->lock);
 	source_done(&w->source);
+	kernel_done(&w->kernel);
+	if (w->headers_lock > 0)
+		closep(&w->headers_lock);
 	arena_free(w->arena);
 	free(w->config);
 	free(w->modules);
@@ -162,14 +165,12 @@ static int prepare(struct work *w)
 	struct list args;
 	int r;
 
-	if (!w->q->kernel->headers)
-		return err_reason(w->e, -ENOENT, REASON_HEADERS_MISSING,
-			"kernel '%s': %s", w->q->kernel->release,
-			w->q->kernel->missing ? w->q->kernel->missing : "no headers");
 	w->arena = arena_new(ARENA_MAX);
 	if (!w->arena)
 		return err_errno(w->e, -ENOMEM, "build");
 	r = make_folders(w);
+	if (r == 0)
+		r = build_headers(w);
 	if (r == 0)
 		r = source_open(&w->q->spec->source,
 			w->q->source_root ? w->q->source_root : w->q->root, b->system,

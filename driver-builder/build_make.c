@@ -77,14 +77,14 @@ static int env_flags(struct work *w, struct env *env)
 	const char *flags = w->keeps_debug ? "" : "-g0";
 	const char *in = w->q->kernel->headers_in;
 	char common[PATH_MAX], root[PATH_MAX];
-	int r = root_prefix(w->q->root, root, sizeof(root));
+	int r = root_prefix(w->headers_root, root, sizeof(root));
 
 	if (r == 0)
 		r = add_map(w, &flags, "", in, "/kernel");
 	if (r == 0 && *root)
 		r = add_map(w, &flags, root, in, "/kernel");
-	if (r == 0 && kernel_headers_common(
-			      w->q->kernel, w->q->root, common, sizeof(common)) == 0) {
+	if (r == 0 && kernel_headers_common(w->q->kernel, w->headers_root, common,
+			      sizeof(common)) == 0) {
 		r = add_map(w, &flags, "", common, "/kernel-common");
 		if (r == 0 && *root)
 			r = add_map(w, &flags, root, common, "/kernel-common");
@@ -190,7 +190,7 @@ static int in_sandbox(struct work *w, const char *at, const char *const *argv,
 	CLEANUP(sandbox_freep) struct sandbox *s = NULL;
 	struct sandbox_options o = {
 		.tools_root = w->tc.root,
-		.headers_root = w->q->root,
+		.headers_root = w->headers_root,
 		.release = w->q->kernel->release,
 		.headers = w->q->kernel->headers,
 		.mount_point = w->root,

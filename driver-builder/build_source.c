@@ -1,93 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Puts a source into the build folder: a tree is copied; an archive is fetched where it has to be, proved
  * by its digest, and unpacked in the sandbox, where nothing in it can do harm. */
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "archive.h"
 #include "build_work.h"
 #include "fetch.h"
 #include "file.h"
 #include "remote.h"
-
-/* In the command's process of a sandbox: the archive is open, the build folder is all that can be
- * written. Ends without what libraries do at an exit. */
-static _Noreturn void unpack_inside(struct sandbox *s, int fd, struct err *shared)
-{
-	static const struct archive_limits limits = { SOURCE_FILES_MAX,
-		SOURCE_BYTES_MAX };
-	int dir, r = sandbox_setup(s);
-
-	if (r < 0)
-		_exit(1);
-	dir = open(BUILD_AT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		r = err_errno(shared, -errno, "unpack the source");
-	else
-		r = archive_unpack(fd, dir, &limits, shared);
-	shared->code = r;
-	_exit(r < 0);
-}
-
-static int run_inside(struct work *w, struct sandbox *s, int fd, struct err *shared)
-{
-	pid_t pid = fork();
-	int status, r;
-
-	if (pid < 0)
-		return err_errno(w->e, -errno, "unpack the source");
-	if (pid == 0)
-		unpack_inside(s, fd, shared);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return err_errno(w->e, -errno, "unpack the source");
-	if (shared->code < 0) {
-		shared->text[sizeof(shared->text) - 1] = '\0';
-		if (w->e)
-			*w->e = *shared;
-		return shared->code;
-	}
-	r = sandbox_result(s, w->e);
-	if (r == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
-		r = err_reason(w->e, -EIO, REASON_SOURCE_INVALID,
-			"unpacking the source ended with status 0x%x", (unsigned)status);
-	return r;
-}
-
-static int unpack(struct work *w, const char *path)
-{
-	CLEANUP(sandbox_freep) struct sandbox *s = NULL;
-	CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct sandbox_options o = {
-		.tools_root = w->tc.root,
-		.mount_point = w->root,
-		.work = w->src,
-		.work_at = BUILD_AT,
-	};
-	struct err *shared;
-	int r;
-
-	if (fd < 0)
-		return err_reason(w->e, -errno, REASON_SOURCE_MISSING, "source '%s': %s",
-			path, strerror(errno));
-	r = sandbox_new(&o, &s, w->e);
-	if (r < 0)
-		return r;
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		return err_errno(w->e, -errno, "unpack the source");
-	r = run_inside(w, s, fd, shared);
-	(void)munmap(shared, sizeof(*shared));
-	return r < 0 ? err_wrap(w->e, r, "source '%.200s'",
-			       w->source.url	 ? w->source.url
-			       : w->source.image ? w->source.image
-						 : path)
-		     : 0;
-}
 
 /* Where the archive is, which may have to be fetched; PATH_MAX bytes. */
 static int find_archive(struct work *w, char *path)
@@ -172,6 +93,8 @@ static int sweep(struct work *w)
 
 static int put_source(struct work *w)
 {
+	static const struct archive_limits limits = { .files = SOURCE_FILES_MAX,
+		.bytes = SOURCE_BYTES_MAX };
 	uid_t uid = geteuid() == 0 ? SANDBOX_UID : (uid_t)-1;
 	gid_t gid = geteuid() == 0 ? SANDBOX_GID : (gid_t)-1;
 	struct source *s = &w->source;
@@ -185,8 +108,13 @@ static int put_source(struct work *w)
 		return r;
 	if (chown(w->src, uid, gid) < 0)
 		return err_errno(w->e, -errno, "unpack the source");
-	r = unpack(w, path);
-	if (r < 0 || s->system != API_BUILD_AUTO)
+	r = build_unpack(w, path, w->src, &limits, w->tc.root);
+	if (r < 0)
+		return err_wrap(w->e, r, "source '%.200s'",
+			s->url	   ? s->url
+			: s->image ? s->image
+				   : path);
+	if (s->system != API_BUILD_AUTO)
 		return r;
 	r = source_recognise(w->src, w->e);
 	if (r < 0)

@@ -31,6 +31,13 @@ struct work {
 	int lock; /* the folder, held locked while we live; 0: none */
 	struct source source;
 	struct toolchain tc;
+	/* Where the headers come out of archives: the request with a kernel that has them. */
+	struct build_request own;
+	struct kernel kernel;
+	char headers_at[PATH_MAX];
+	int headers_lock; /* their tree, held locked while we need it; 0: none */
+	const char *
+		headers_root; /* the root that the headers are below: the host's, or headers_at */
 	char headers_digest[DIGEST_HEX + 1];
 	char recipe[DIGEST_HEX + 1], config_digest[DIGEST_HEX + 1]; /* reuse.h */
 	char signer[10 + DIGEST_HEX +
@@ -54,8 +61,16 @@ struct work {
 uint64_t build_now_us(void);
 void build_warn(struct work *w, const char *fmt, ...) _printf_(2, 3);
 
+/* build_headers.c: headers out of archives that the spec names, where the host has none. */
+int build_headers(struct work *w);
+
 /* build_source.c: puts the source into the build folder, and knows its build system then. */
 int build_source(struct work *w);
+
+/* build_unpack.c: the archive @path into the folder @to, in a sandbox with the tools of @tools_root. */
+struct archive_limits;
+int build_unpack(struct work *w, const char *path, const char *to,
+	const struct archive_limits *limits, const char *tools_root);
 
 /* build_take.c: true when what another node published is in the store now. */
 bool build_take(struct work *w);

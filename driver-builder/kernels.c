@@ -263,7 +263,7 @@ static int find_headers(const char *root, struct kernel *k)
 
 /* ---- scan ---- */
 
-static void kernel_done(struct kernel *k)
+void kernel_done(struct kernel *k)
 {
 	free(k->headers);
 	free(k->headers_in);
@@ -395,6 +395,18 @@ int kernels_add_extra(
 	r = find_headers(root, k);
 	qsort(ks->items, ks->n, sizeof(*ks->items), newest_first);
 	return r < 0 ? err_errno(e, r, "kernel '%s'", release) : 0;
+}
+
+int kernel_headers_find(struct kernel *ret, const char *root, struct err *e)
+{
+	int r = find_headers(root, ret);
+
+	if (r < 0)
+		return err_errno(e, r, "kernel '%s'", ret->release);
+	return ret->install == KERNEL_COMPLETE
+		       ? 0
+		       : err_reason(e, -ENOENT, REASON_HEADERS_MISSING, "kernel '%s': %s",
+				 ret->release, ret->missing);
 }
 
 const struct kernel *kernels_find(const struct kernels *k, const char *release)

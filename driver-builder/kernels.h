@@ -46,6 +46,10 @@ void kernels_done(struct kernels *k);
  * otherwise; never running, never next. One whose modules are installed stays as it is. -EINVAL, -E2BIG. */
 int kernels_add_extra(struct kernels *k, const char *root, const char *release,
 	struct err *e) _must_check_;
+/* The same of a single release whose headers are in a root of their own (headers.h): @ret, zeroed but for its
+ * release, gets headers, headers_in and install. REASON_HEADERS_MISSING. The caller's: kernel_done(). */
+int kernel_headers_find(struct kernel *ret, const char *root, struct err *e) _must_check_;
+void kernel_done(struct kernel *k);
 /* NULL when @release is not there. Borrowed. */
 const struct kernel *kernels_find(const struct kernels *k, const char *release);
 const struct kernel *kernels_running(const struct kernels *k);

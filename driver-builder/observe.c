@@ -10,6 +10,7 @@
 #include "file.h"
 #include "grub.h"
 #include "hardware.h"
+#include "headers.h"
 #include "print.h"
 #include "stage.h"
 
@@ -129,10 +130,9 @@ static bool is_in_grace(struct memory *m, const char *release, uint64_t now_us)
 
 	if (!first) {
 		first = malloc(sizeof(*first));
-		if (!first)
-			return true;
-		*first = now_us;
-		if (map_set(m->seen_kernels, release, first) < 0)
+		if (first)
+			*first = now_us;
+		if (!first || map_set(m->seen_kernels, release, first) < 0)
 			return true;
 	}
 	return now_us < *first + INCOMPLETE_GRACE_US;
@@ -151,22 +151,34 @@ static void look_incomplete(struct memory *m, struct arena *a, const struct kern
 	p->failure.retry_at_us = is_waiting ? now_us + 5 * USEC_PER_SEC : UINT64_MAX;
 }
 
-static void look_artifact(struct memory *m, struct arena *a, const char *driver,
-	const struct kernel *k, const struct print *now, uint64_t now_us,
-	struct plan_pair *p)
+/* With headers of its own, or those of archives that the spec names; a host that is about to have its own
+ * is waited for. */
+static bool is_buildable(struct memory *m, const struct api_build *b,
+	const struct kernel *k, uint64_t now_us)
 {
-	const struct record *rec = records_get(m->records, driver, k->release);
+	if (k->install == KERNEL_NO_HEADERS || k->install == KERNEL_HEADERS_PARTIAL)
+		return headers_named(b, k->release) &&
+		       (k->install == KERNEL_NO_HEADERS ||
+			       !is_in_grace(m, k->release, now_us));
+	return k->install == KERNEL_COMPLETE;
+}
+
+static void look_artifact(struct memory *m, struct arena *a,
+	const struct api_node_driver *d, const struct kernel *k, const struct print *now,
+	uint64_t now_us, struct plan_pair *p)
+{
+	const struct record *rec = records_get(m->records, d->name, k->release);
 	bool is_current = rec && records_is_current(rec, now);
 
 	if (is_current && rec->reason == REASON_NONE && memory_artifact(m, rec->key)) {
 		p->artifact = PLAN_ARTIFACT_READY;
 		p->key = arena_strdup(a, rec->key);
 		p->build_seconds = rec->build_seconds;
-	} else if (m->is_building && streq(m->build_driver, driver) &&
+	} else if (m->is_building && streq(m->build_driver, d->name) &&
 		   streq(m->build_kernel, k->release) &&
 		   memcmp(&m->build_print, now, sizeof(*now)) == 0) {
 		p->artifact = PLAN_ARTIFACT_BUILDING;
-	} else if (k->install != KERNEL_COMPLETE) {
+	} else if (!is_buildable(m, &d->spec.build, k, now_us)) {
 		look_incomplete(m, a, k, now_us, p);
 	} else if (is_current && rec->reason != REASON_NONE) {
 		p->artifact = rec->reason == REASON_NOT_FOR_THIS_KERNEL
@@ -367,7 +379,7 @@ static int look_driver(struct memory *m, struct arena *a, struct seen *s, size_t
 			return err_errno(e, r, "driver '%s'", d->name);
 		if (m->is_lost && !records_get(m->records, d->name, s->pick[k]->release))
 			observe_adopt(m, d, s->pick[k], now);
-		look_artifact(m, a, d->name, s->pick[k], now, now_us, &out->pairs[k]);
+		look_artifact(m, a, d, s->pick[k], now, now_us, &out->pairs[k]);
 		r = share_look(&m->share, a, &s->desired->builds, d, s->pick[k]->release,
 			now_us, &out->pairs[k]);
 		if (r < 0)

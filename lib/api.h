@@ -108,6 +108,15 @@ struct api_kernel_override {
 	const char *regexp; /* POSIX extended, against the release */
 	struct list make_args;
 };
+/* Where a file is, and its digest. */
+struct api_archive {
+	const char *from; /* http(s) address, or an absolute path on the host */
+	const char *sha256;
+};
+struct api_kernel_headers {
+	const char *kernel; /* release, or a pattern of fnmatch() */
+	struct list archives; /* struct api_archive */
+};
 struct api_build {
 	bool present;
 	int system, toolchain;
@@ -117,6 +126,7 @@ struct api_build {
 	bool prebuild; /* true */
 	struct list extra_kernels; /* const char * */
 	struct list kernels; /* struct api_kernel_override */
+	struct list headers; /* struct api_kernel_headers */
 };
 
 struct api_module {

@@ -245,10 +245,26 @@ static int check_source(const struct api_source *s, const char *path, struct err
 	return 0;
 }
 
+static int check_headers(
+	const struct api_kernel_headers *h, const char *path, struct err *e)
+{
+	const struct api_archive *a = h->archives.items;
+	char where[FIELD_PATH_MAX];
+
+	for (size_t i = 0; i < h->archives.n; i++) {
+		api_where(where, "%s.archives[%zu]", path, i);
+		if (*a[i].from == '/' && !api_path_is_safe(a[i].from))
+			return api_bad(e, where,
+				"'from' must be an address, or absolute, without '..'");
+	}
+	return 0;
+}
+
 static int check_build(const struct api_build *b, const char *path, struct err *e)
 {
 	const struct api_kernel_override *k = b->kernels.items;
 	const char *const *releases = b->extra_kernels.items;
+	const struct api_kernel_headers *h = b->headers.items;
 	char where[FIELD_PATH_MAX];
 	uint64_t bytes = 0;
 	size_t i;
@@ -265,6 +281,10 @@ static int check_build(const struct api_build *b, const char *path, struct err *
 	for (i = 0; i < b->kernels.n && r == 0; i++) {
 		api_where(where, "%s.kernels[%zu].regexp", path, i);
 		r = api_regexp_check(k[i].regexp, where, e);
+	}
+	for (i = 0; i < b->headers.n && r == 0; i++) {
+		api_where(where, "%s.headers[%zu]", path, i);
+		r = check_headers(&h[i], where, e);
 	}
 	return r;
 }

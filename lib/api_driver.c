@@ -277,6 +277,47 @@ static const struct field kernel_override_fields[] = {
 	{ 0 }
 };
 
+#define ARCHIVE(m) .off = offsetof(struct api_archive, m)
+static const struct field archive_fields[] = {
+	{ .name = "from",
+		.type = FIELD_STR,
+		.flags = FIELD_REQUIRED,
+		ARCHIVE(from),
+		.max = 2048,
+		.pattern = "^(https?:/)?/",
+		.doc = "Its address (http or https), or its absolute path on the host." },
+	{ .name = "sha256",
+		.type = FIELD_STR,
+		.flags = FIELD_REQUIRED,
+		ARCHIVE(sha256),
+		.max = 64,
+		.pattern = API_DIGEST_PATTERN,
+		.doc = "SHA-256 digest of the file." },
+	{ 0 }
+};
+
+#define HEADERS(m) .off = offsetof(struct api_kernel_headers, m)
+static const struct field kernel_headers_fields[] = {
+	{ .name = "kernel",
+		.type = FIELD_STR,
+		.flags = FIELD_KEY,
+		HEADERS(kernel),
+		.min = 1,
+		.max = 64,
+		.pattern = "^[A-Za-z0-9._+~*?-]+$",
+		.doc = "Kernel release; '*' and '?' stand for any characters, or any one." },
+	{ .name = "archives",
+		.type = FIELD_LIST,
+		.flags = FIELD_REQUIRED,
+		HEADERS(archives),
+		.max = 8,
+		.sub = archive_fields,
+		.size = sizeof(struct api_archive),
+		.doc = "Archives (tar; plain, gz, xz or zst) or Debian packages that hold its "
+		       "headers together. They are fetched once and kept on the node." },
+	{ 0 }
+};
+
 #define BUILD(m) .off = offsetof(struct api_build, m)
 static const struct field build_fields[] = {
 	{ .name = "system",
@@ -323,7 +364,7 @@ static const struct field build_fields[] = {
 		.min = 1,
 		.max = 64,
 		.doc = "Kernel releases to build for that no node has yet, where their headers are "
-		       "on the node." },
+		       "on the node or among those below." },
 	{ .name = "kernels",
 		.type = FIELD_LIST,
 		BUILD(kernels),
@@ -331,6 +372,14 @@ static const struct field build_fields[] = {
 		.sub = kernel_override_fields,
 		.size = sizeof(struct api_kernel_override),
 		.doc = "Overrides for some kernels; the first that matches is used." },
+	{ .name = "headers",
+		.type = FIELD_LIST,
+		BUILD(headers),
+		.max = 64,
+		.sub = kernel_headers_fields,
+		.size = sizeof(struct api_kernel_headers),
+		.doc = "Headers of kernels for which the node has none; the first entry that "
+		       "matches is used." },
 	{ 0 }
 };
 

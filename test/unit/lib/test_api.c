@@ -37,6 +37,10 @@ static void test_driver_taken(void **state)
 		{ "kernels",
 			{ .more = "build: { kernels: [ { regexp: '^6[.]1[.]' } ], extraKernels: "
 				  "[ 6.1.0-50-amd64 ], memory: 512Mi }" } },
+		{ "headers",
+			{ .more = "build: { headers: [ { kernel: 6.1.0-*, archives: [ { from: "
+				  "/opt/a.deb, sha256: " SHA " }, { from: 'https://x/b', "
+				  "sha256: " SHA " } ] } ] }" } },
 		{ "firmware", { .more = "firmware: [ vendor/a.bin ]" } },
 	};
 	size_t i;
@@ -158,6 +162,29 @@ static void test_driver_refused(void **state)
 		{ "regexp of repeats",
 			{ .more = "build: { kernels: [ { regexp: '((a{9}){9}){9}' } ] }" },
 			"more than 2 '{}'" },
+		{ "headers without a digest",
+			{ .more = "build: { headers: [ { kernel: a, archives: [ { from: /a } ] } ] }" },
+			"sha256" },
+		{ "headers without archives",
+			{ .more = "build: { headers: [ { kernel: a, archives: [] } ] }" },
+			"archives" },
+		{ "headers that lead out",
+			{ .more = "build: { headers: [ { kernel: a, archives: [ { from: /a/../b, "
+				  "sha256: " SHA " } ] } ] }" },
+			"without '..'" },
+		{ "headers from nowhere",
+			{ .more = "build: { headers: [ { kernel: a, archives: [ { from: ftp://a, "
+				  "sha256: " SHA " } ] } ] }" },
+			"from" },
+		{ "headers of a folder",
+			{ .more = "build: { headers: [ { kernel: ../a, archives: [ { from: /a, "
+				  "sha256: " SHA " } ] } ] }" },
+			"kernel" },
+		{ "headers twice",
+			{ .more = "build: { headers: [ { kernel: a, archives: [ { from: /a, sha256: " SHA
+				  " } ] }, { kernel: a, archives: [ { from: /a, sha256: " SHA
+				  " } ] } ] }" },
+			"comes twice" },
 		{ "release", { .more = "build: { extraKernels: [ ../6.1 ] }" },
 			"is no kernel release" },
 		{ "percent", { .more = "upgradePolicy: { maxUnavailable: 101% }" },
