@@ -2,11 +2,10 @@
 /* What the tables of AcceleratorDriver cannot say, and the checks that others share. */
 #include "api_tables.h"
 
-#include <regex.h>
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { REGEXP_REPEATS_MAX = 2, REGEXP_REPEAT_MAX = 255, RELEASE_MAX = 64 };
+enum { RELEASE_MAX = 64 };
 
 int api_bad(struct err *e, const char *path, const char *fmt, ...)
 {
@@ -96,37 +95,6 @@ static bool is_release(const char *s)
 			     "0123456789._+~-");
 
 	return n > 0 && !s[n] && n <= RELEASE_MAX && s[0] != '.' && s[0] != '-';
-}
-
-/* Compiles, without the repeats of repeats that make glibc ask for gigabytes. */
-int api_regexp_check(const char *text, const char *path, struct err *e)
-{
-	const char *p = text;
-	size_t repeats = 0;
-	char what[128];
-	regex_t re;
-	int r;
-
-	for (p = strchr(text, '{'); p; p = strchr(p, '{')) {
-		for (p++; (*p >= '0' && *p <= '9') || *p == ','; p += *p == ',') {
-			unsigned v = 0;
-
-			for (; *p >= '0' && *p <= '9' && v <= REGEXP_REPEAT_MAX; p++)
-				v = v * 10 + (unsigned)(*p - '0');
-			if (v > REGEXP_REPEAT_MAX)
-				return api_bad(e, path, "more than %d repeats",
-					REGEXP_REPEAT_MAX);
-		}
-		if (++repeats > REGEXP_REPEATS_MAX)
-			return api_bad(e, path, "more than %d '{}'", REGEXP_REPEATS_MAX);
-	}
-	r = regcomp(&re, text, REG_EXTENDED | REG_NOSUB);
-	if (r != 0) {
-		(void)regerror(r, &re, what, sizeof(what));
-		return api_bad(e, path, "'%s': %s", text, what);
-	}
-	regfree(&re);
-	return 0;
 }
 
 static int check_attributes(

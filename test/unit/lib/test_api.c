@@ -37,6 +37,9 @@ static void test_driver_taken(void **state)
 		{ "kernels",
 			{ .more = "build: { kernels: [ { regexp: '^6[.]1[.]' } ], extraKernels: "
 				  "[ 6.1.0-50-amd64 ], memory: 512Mi }" } },
+		{ "regexp",
+			{ .more = "build: { kernels: [ { regexp: "
+				  "'^(([0-9]+\\.)+[0-9]+|v[^]+]+)-[[:alnum:]+]{1,40}\\+*$' } ] }" } },
 		{ "headers",
 			{ .more = "build: { headers: [ { kernel: 6.1.0-*, archives: [ { from: "
 				  "/opt/a.deb, sha256: " SHA " }, { from: 'https://x/b', "
@@ -160,8 +163,25 @@ static void test_driver_refused(void **state)
 			{ .more = "build: { kernels: [ { regexp: '(a{1,30000}){1,30000}' } ] }" },
 			"more than 255 repeats" },
 		{ "regexp of repeats",
-			{ .more = "build: { kernels: [ { regexp: '((a{9}){9}){9}' } ] }" },
-			"more than 2 '{}'" },
+			{ .more = "build: { kernels: [ { regexp: '((a{9}){9}){13}' } ] }" },
+			"too many repeats" },
+		{ "regexp of repeated repeats",
+			{ .more = "build: { kernels: [ { regexp: 'a+++++++++++' } ] }" },
+			"too many repeats" },
+		{ "regexp of nested repeats",
+			{ .more = "build: { kernels: [ { regexp: "
+				  "'((((((((((a+)+)+)+)+)+)+)+)+)+)+' } ] }" },
+			"too many repeats" },
+		{ "regexp of repeated brackets",
+			{ .more = "build: { kernels: [ { regexp: '([]a[:digit:]]{200,}){6}' } ] }" },
+			"too many repeats" },
+		{ "regexp of many groups",
+			{ .more = "build: { kernels: [ { regexp: "
+				  "'(((((((((((((((((a)))))))))))))))))' } ] }" },
+			"groups in one another" },
+		{ "regexp with a reference",
+			{ .more = "build: { kernels: [ { regexp: '(a)\\1' } ] }" },
+			"no back references" },
 		{ "headers without a digest",
 			{ .more = "build: { headers: [ { kernel: a, archives: [ { from: /a } ] } ] }" },
 			"sha256" },
