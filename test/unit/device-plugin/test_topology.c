@@ -195,7 +195,7 @@ static void equals_brute_force(void **state)
 		const struct topology_order *o = &orders[round % ARRAY_SIZE(orders)];
 		struct field f;
 		bool chosen[POINTS_MAX] = { 0 }, best[POINTS_MAX] = { 0 };
-		size_t want, n = 1 + chance(round % 100 == 0 ? 12 : 9);
+		size_t want, n = round % 50 == 0 ? 16 : 1 + chance(9);
 
 		make_field(&f, n, chance(3));
 		want = count(f.is_must, f.n) + chance((uint32_t)f.n);

@@ -560,6 +560,43 @@ static void ping_and_reset(void **state)
 	wire_done(&w);
 }
 
+/* The kubelet changes its mind while a list is under way: smaller windows, larger frames, a window of none. */
+static void settings_in_mid_stream(void **state)
+{
+	static const nghttp2_settings_entry changes[][2] = {
+		{ { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1000 },
+			{ NGHTTP2_SETTINGS_MAX_FRAME_SIZE, 16384 } },
+		{ { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 20 },
+			{ NGHTTP2_SETTINGS_MAX_FRAME_SIZE, 65536 } },
+		{ { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 65535 },
+			{ NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, 0 } },
+	};
+	size_t len = 256 << 10, want = 0;
+	CLEANUP(freep) char *big = calloc(1, len);
+	struct wire w;
+	struct answer *a;
+
+	wire_new(&w, 0);
+	a = ask(&w, "/t.S/Hold", "", 0);
+	pump(&w);
+	assert_non_null(held);
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		assert_int_equal(grpc_send(held, big, len), 0);
+		assert_int_equal(nghttp2_submit_settings(w.client, NGHTTP2_FLAG_NONE,
+					 changes[i], ARRAY_SIZE(changes[i])),
+			0);
+		pump(&w);
+		want += len + 5;
+		assert_int_equal(a->data.len, want);
+		assert_int_equal(grpc_queued(held), 0);
+	}
+	assert_false(w.is_broken);
+	grpc_end(held, GRPC_OK, NULL);
+	pump(&w);
+	assert_string_equal(a->grpc_status, "0");
+	wire_done(&w);
+}
+
 /* grpc-go closes with GOAWAY that names its own last stream: no error for us. */
 static void goodbye_of_grpc_go(void **state)
 {
@@ -895,6 +932,7 @@ int main(void)
 		cmocka_unit_test(slow_reader_waits_alone),
 		cmocka_unit_test(queue_has_a_cap),
 		cmocka_unit_test(ping_and_reset),
+		cmocka_unit_test(settings_in_mid_stream),
 		cmocka_unit_test(goodbye_of_grpc_go),
 		cmocka_unit_test(too_many_streams),
 		cmocka_unit_test(garbage),
