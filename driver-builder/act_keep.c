@@ -7,7 +7,8 @@
 #include "log.h"
 
 #define KEEP_TIMEOUT_US (120 * USEC_PER_SEC)
-#define KEEP_RETRY_US (300 * USEC_PER_SEC)
+/* Soon: a kernel's installation writes grub.cfg after the kernel is seen. */
+#define KEEP_RETRY_US (30 * USEC_PER_SEC)
 
 static int run_keep(void *user, struct err *e)
 {
