@@ -21,6 +21,19 @@ static const char *text_or_null(
 	return out;
 }
 
+static void put_builds(struct intern *in, const struct list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		struct view_build *b = VIEW_AT(struct view_build, *l, i);
+
+		intern_put(in, b->driver);
+		intern_put(in, b->kernel);
+		intern_put(in, b->node);
+		intern_put(in, b->key);
+		intern_put(in, b->digest);
+	}
+}
+
 int builds_read(struct intern *in, const struct json *list, struct view_node *n)
 {
 	size_t len = MIN(json_len(list), (size_t)BUILDS_MAX);
@@ -42,21 +55,14 @@ int builds_read(struct intern *in, const struct json *list, struct view_node *n)
 		if (!b->driver || !b->kernel || !b->node)
 			r = -ENOMEM;
 	}
+	if (r >= 0)
+		project_share(in, &n->builds, sizeof(struct view_build), put_builds);
 	return r;
 }
 
 void builds_clear(struct intern *in, struct view_node *n)
 {
-	for (size_t i = 0; i < n->builds.n; i++) {
-		struct view_build *b = VIEW_AT(struct view_build, n->builds, i);
-
-		intern_put(in, b->driver);
-		intern_put(in, b->kernel);
-		intern_put(in, b->node);
-		intern_put(in, b->key);
-		intern_put(in, b->digest);
-	}
-	project_done(&n->builds);
+	project_drop(in, &n->builds, put_builds);
 }
 
 /* ---- writing ---- */

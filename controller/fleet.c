@@ -2,6 +2,8 @@
 /* Keeps nodes, drivers and classes as the watches tell them. */
 #include "fleet_inside.h"
 
+#include "wave.h"
+
 /* ---- life ---- */
 
 static void node_free(void *value)
@@ -14,7 +16,6 @@ static void node_free(void *value)
 	fleet_set_pods(&n->v, NULL);
 	project_clear_node(n->f->in, &n->v);
 	project_clear_acc(n->f->in, &n->v);
-	free(n->name);
 	free(n);
 }
 
@@ -90,6 +91,11 @@ static void forget_half(struct fleet *f, struct node *n, enum fleet_kind kind)
 		(void)map_del(f->nodes, n->v.name);
 }
 
+static unsigned *seen_of(struct node *n, enum fleet_kind kind)
+{
+	return kind == FLEET_NODES ? &n->node_seen : &n->acc_seen;
+}
+
 static void sweep_nodes(struct fleet *f, enum fleet_kind kind)
 {
 	size_t it = 0;
@@ -99,7 +105,7 @@ static void sweep_nodes(struct fleet *f, enum fleet_kind kind)
 		struct node *n = value;
 		bool has = kind == FLEET_NODES ? n->v.has_node : n->v.has_acc;
 
-		if (has && n->seen[kind] != f->lists[kind])
+		if (has && *seen_of(n, kind) != f->lists[kind])
 			forget_half(f, n, kind);
 	}
 }
@@ -145,13 +151,24 @@ static struct node *node_make(struct fleet *f, const char *name)
 		return NULL;
 	n->f = f;
 	project_clear_acc(f->in, &n->v);
-	n->name = strdup(name);
-	if (!n->name) {
-		node_free(n);
+	if (map_set(f->nodes, name, n) < 0)
 		return NULL;
-	}
-	n->v.name = n->name;
-	return map_set(f->nodes, name, n) < 0 ? NULL : n;
+	n->v.name = map_key(f->nodes, name);
+	return n;
+}
+
+/* Whether a version of an object that says nothing new may pass in silence: most are heartbeats. What is
+ * decided on one very version of a Node is decided again with the next. */
+static bool is_quiet(const struct view_node *was, const struct view_node *is)
+{
+	struct view_node a = *was, b = *is;
+
+	if (wave_is_active(b.upgrade.state) || b.is_cordoned || b.intent)
+		return false;
+	a.version = b.version = a.acc_version = b.acc_version = 0;
+	/* Padding that differs costs a plan and no more.
+	 * NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
+	return memcmp(&a, &b, sizeof(a)) == 0;
 }
 
 static int put_node(
@@ -159,6 +176,7 @@ static int put_node(
 {
 	struct node *n = map_get(f->nodes, name);
 	uint64_t has, version = project_version(obj);
+	struct view_node was;
 	int r;
 
 	if (!n) {
@@ -168,16 +186,24 @@ static int put_node(
 		f->is_dirty = true;
 	}
 	has = kind == FLEET_NODES ? n->v.version : n->v.acc_version;
-	n->seen[kind] = f->lists[kind];
+	*seen_of(n, kind) = f->lists[kind];
 	if (fleet_is_older(version, has))
 		return 0;
-	if (kind == FLEET_NODES)
+	/* The old half is let go last: what stays the same is found again, and not made anew. */
+	was = n->v;
+	if (kind == FLEET_NODES) {
+		project_empty_node(&n->v);
 		r = project_node(f->in, &f->filter, obj, &n->v);
-	else
+	} else {
+		project_empty_acc(&n->v);
 		r = project_acc(f->in, obj, &n->v);
-	if (r < 0)
-		return r;
-	return 1;
+	}
+	r = r < 0 ? r : !is_quiet(&was, &n->v);
+	if (kind == FLEET_NODES)
+		project_clear_node(f->in, &was);
+	else
+		project_clear_acc(f->in, &was);
+	return r;
 }
 
 /* ---- all kinds ---- */

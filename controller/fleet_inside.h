@@ -11,9 +11,7 @@ enum { FLEET_OBJECT_MAX = 4 << 20 }; /* arena of one driver or class */
 struct node {
 	struct view_node v; /* first: a struct view_node * is a struct node * */
 	struct fleet *f;
-	char *name;
-	unsigned seen[FLEET_KINDS_]; /* the list that named it last */
-	struct view_intent intent;
+	unsigned node_seen, acc_seen; /* the list that named it last */
 };
 
 struct driver {

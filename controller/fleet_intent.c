@@ -2,10 +2,13 @@
 /* What is under way for a node: the write whose end is not known, the pods that were listed. */
 #include "fleet_inside.h"
 
-static void intent_done(struct fleet *f, struct view_intent *it)
+static void intent_free(struct fleet *f, struct view_intent *it)
 {
-	struct view_assign *assigns = it->assigns.items;
+	struct view_assign *assigns;
 
+	if (!it)
+		return;
+	assigns = it->assigns.items;
 	intern_put(f->in, it->upgrade.target);
 	intern_put(f->in, it->upgrade.reason);
 	intern_put(f->in, it->upgrade.message);
@@ -14,7 +17,7 @@ static void intent_done(struct fleet *f, struct view_intent *it)
 	for (size_t i = 0; i < it->assigns.n; i++)
 		intern_put(f->in, assigns[i].name);
 	free(assigns);
-	memset(it, 0, sizeof(*it));
+	free(it);
 }
 
 static int intent_init(struct fleet *f, struct view_intent *it,
@@ -56,17 +59,15 @@ static int intent_init(struct fleet *f, struct view_intent *it,
 int fleet_set_intent(struct fleet *f, struct view_node *v, const struct view_upgrade *up,
 	const struct list *assigns)
 {
-	struct node *n = container_of(v, struct node, v);
-	struct view_intent fresh = { 0 };
-	int r = up ? intent_init(f, &fresh, up, assigns) : 0;
+	struct view_intent *fresh = up ? calloc(1, sizeof(*fresh)) : NULL;
+	int r = up && !fresh ? -ENOMEM : up ? intent_init(f, fresh, up, assigns) : 0;
 
 	if (r < 0) {
-		intent_done(f, &fresh);
+		intent_free(f, fresh);
 		return r;
 	}
-	intent_done(f, &n->intent);
-	n->intent = fresh;
-	v->intent = up ? &n->intent : NULL;
+	intent_free(f, v->intent);
+	v->intent = fresh;
 	return 0;
 }
 

@@ -10,6 +10,8 @@
 #include "taint.h"
 #include "wave.h"
 
+enum { NODES_ROOM = 64, NODE_ARENA_MAX = 64 << 20 };
+
 struct plan_driver *plan_find_driver(
 	struct plan_driver *drivers, size_t n, const char *name)
 {
@@ -164,8 +166,9 @@ static bool is_wanted(const struct view_mark *m, uint32_t hash)
 	return hash != m->stored && !(hash == m->written && m->stored == m->gave);
 }
 
-static int decide(struct arena *a, const struct view *v, struct wave_node *n,
-	const struct list *builds, struct plan_node *ret)
+/* @t: of this node alone. */
+static int decide(struct arena *a, struct arena *t, const struct view *v,
+	struct wave_node *n, const struct list *builds, struct plan_node *ret)
 {
 	const struct list none = { 0 };
 	const struct list *before = n->record_before ? &n->node->allocatable
@@ -180,8 +183,8 @@ static int decide(struct arena *a, const struct view *v, struct wave_node *n,
 		.assigns = n->assigns,
 		.builds = *builds,
 		.upgrade = n->upgrade,
-		.selectors = print_selectors(a, &n->assigns),
-		.before = print_counts(a, before),
+		.selectors = print_selectors(t, &n->assigns),
+		.before = print_counts(t, before),
 	};
 	if (!ret->selectors || !ret->before)
 		return -ENOMEM;
@@ -194,7 +197,7 @@ static int decide(struct arena *a, const struct view *v, struct wave_node *n,
 	if (is_frozen(v, &n->assigns))
 		ret->write = false;
 	if (n->node->is_known && !n->node->is_deleting) {
-		r = marks_make(a, v, n->node, &n->assigns, &ret->marks);
+		r = marks_make(t, v, n->node, &n->assigns, &ret->marks);
 		if (r < 0)
 			return r;
 		ret->mark_labels = is_wanted(
@@ -214,28 +217,53 @@ static int decide(struct arena *a, const struct view *v, struct wave_node *n,
 	return 0;
 }
 
+/* False when memory is short. */
+static bool keep_text(struct arena *a, const char **text)
+{
+	if (*text)
+		*text = arena_strdup(a, *text);
+	return *text;
+}
+
+static bool keep_marks(struct arena *a, struct marks *m)
+{
+	struct kv *copy = arena_array(a, m->labels.n + 1, sizeof(*copy));
+
+	for (size_t i = 0; copy && i < m->labels.n; i++) {
+		copy[i] = *VIEW_AT(struct kv, m->labels, i);
+		if (!keep_text(a, &copy[i].key) || !keep_text(a, &copy[i].value))
+			return false;
+	}
+	m->labels.items = copy;
+	return copy &&
+	       (!m->status || (keep_text(a, &m->status) && keep_text(a, &m->reason) &&
+				      keep_text(a, &m->message)));
+}
+
+/* The pods are the fleet's: only the array is the plan's. */
+static bool keep_evict(struct arena *a, struct list *evict)
+{
+	struct view_pod **copy = arena_array(a, evict->n + 1, sizeof(struct view_pod *));
+
+	if (copy && evict->n > 0)
+		memcpy(copy, evict->items, evict->n * sizeof(struct view_pod *));
+	evict->items = copy;
+	return copy;
+}
+
 /* What the plan keeps of a node must outlive changes of the fleet. False when memory is short. */
 static bool keep(struct arena *a, struct plan_node *p)
 {
 	struct view_assign *copy = arena_array(
 		a, p->assigns.n + 1, sizeof(struct view_assign));
 
-	p->name = arena_strdup(a, p->node->name);
-	p->upgrade.target = arena_strdup(a, p->upgrade.target);
-	p->upgrade.reason = arena_strdup(a, p->upgrade.reason);
-	p->upgrade.message = arena_strdup(a, p->upgrade.message);
-	if (p->upgrade.group) {
-		p->upgrade.group = arena_strdup(a, p->upgrade.group);
-		if (!p->upgrade.group)
-			return false;
-	}
-	if (p->upgrade.boot) {
-		p->upgrade.boot = arena_strdup(a, p->upgrade.boot);
-		if (!p->upgrade.boot)
-			return false;
-	}
-	if (!copy || !p->name || !p->upgrade.target || !p->upgrade.reason ||
-		!p->upgrade.message)
+	p->name = p->node->name;
+	if (!copy || !keep_text(a, &p->name) || !keep_text(a, &p->upgrade.target) ||
+		!keep_text(a, &p->upgrade.reason) || !keep_text(a, &p->upgrade.message) ||
+		!keep_text(a, &p->selectors) || !keep_text(a, &p->before))
+		return false;
+	if ((p->upgrade.group && !keep_text(a, &p->upgrade.group)) ||
+		(p->upgrade.boot && !keep_text(a, &p->upgrade.boot)))
 		return false;
 	for (size_t i = 0; i < p->assigns.n; i++) {
 		copy[i] = *VIEW_AT(struct view_assign, p->assigns, i);
@@ -244,7 +272,8 @@ static bool keep(struct arena *a, struct plan_node *p)
 			return false;
 	}
 	p->assigns.items = copy;
-	return builds_keep(a, &p->builds) == 0;
+	return keep_marks(a, &p->marks) && keep_evict(a, &p->evict) &&
+	       builds_keep(a, &p->builds) == 0;
 }
 
 /* ---- all ---- */
@@ -280,29 +309,57 @@ static int claim_all(struct arena *a, const struct view *v, const struct wave_no
 	return claim_make(a, v, assigns, now, builds, wake_at);
 }
 
-static int decide_all(struct arena *a, const struct view *v, struct plan *p,
-	struct wave_node *nodes, const struct list *builds)
+/* Room for one more node; most plans have few. */
+static struct plan_node *next_node(struct arena *a, struct plan *p, size_t *room)
 {
-	for (size_t i = 0; i < v->n_nodes; i++) {
+	struct plan_node *more;
+
+	if (p->n_nodes < *room)
+		return &p->nodes[p->n_nodes];
+	more = arena_array(a, *room * 2, sizeof(*more));
+	if (!more)
+		return NULL;
+	memcpy(more, p->nodes, p->n_nodes * sizeof(*more));
+	p->nodes = more;
+	*room *= 2;
+	return &p->nodes[p->n_nodes];
+}
+
+static int decide_all(struct arena *kept, struct arena *a, const struct view *v,
+	struct plan *p, struct wave_node *nodes, const struct list *builds)
+{
+	CLEANUP(arena_freep) struct arena *t = arena_new(NODE_ARENA_MAX);
+	size_t room = NODES_ROOM;
+	struct plan_node *all;
+
+	for (size_t i = 0; t && i < v->n_nodes; i++) {
 		const struct view_node *n = v->nodes[i];
-		struct plan_node *out = &p->nodes[p->n_nodes];
+		struct plan_node *out = next_node(a, p, &room);
 		int r;
 
+		if (!out)
+			return -ENOMEM;
 		/* Without its Node an AcceleratorNode is garbage, collected by its owner reference. */
 		if (!n->has_node || (n->is_deleting && !n->has_acc))
 			continue;
 		summary_add(p, n, &nodes[i].assigns, &nodes[i].upgrade);
-		r = decide(a, v, &nodes[i], &builds[i], out);
+		arena_reset(t);
+		r = decide(a, t, v, &nodes[i], &builds[i], out);
 		if (r < 0)
 			return r;
 		if (!out->write && out->cordon == PLAN_CORDON_KEEP && !out->need_pods &&
 			out->evict.n == 0 && !out->mark_labels && !out->mark_condition &&
 			!out->drop_taint)
 			continue;
-		if (!keep(a, out))
+		if (!keep(kept, out))
 			return -ENOMEM;
 		p->n_nodes++;
 	}
+	all = arena_array(kept, p->n_nodes + 1, sizeof(*all));
+	if (!t || !all)
+		return -ENOMEM;
+	memcpy(all, p->nodes, p->n_nodes * sizeof(*all));
+	p->nodes = all;
 	return 0;
 }
 
@@ -313,7 +370,7 @@ static int allocate(struct arena *a, const struct view *v, struct plan *p,
 	p->n_classes = v->n_classes;
 	p->drivers = arena_array(a, v->n_drivers + 1, sizeof(*p->drivers));
 	p->classes = arena_array(a, v->n_classes + 1, sizeof(*p->classes));
-	p->nodes = arena_array(a, v->n_nodes + 1, sizeof(*p->nodes));
+	p->nodes = arena_array(a, NODES_ROOM, sizeof(*p->nodes));
 	*ret_nodes = arena_array(a, v->n_nodes + 1, sizeof(**ret_nodes));
 	if (!p->drivers || !p->classes || !p->nodes || !*ret_nodes)
 		return -ENOMEM;
@@ -324,7 +381,8 @@ static int allocate(struct arena *a, const struct view *v, struct plan *p,
 	return 0;
 }
 
-int plan_make(struct arena *a, const struct view *v, int64_t now, struct plan *ret)
+int plan_make_in(struct arena *kept, struct arena *a, const struct view *v, int64_t now,
+	struct plan *ret)
 {
 	struct plan p = { 0 };
 	struct wave w = { .a = a, .v = v, .now = now };
@@ -342,11 +400,16 @@ int plan_make(struct arena *a, const struct view *v, int64_t now, struct plan *r
 	if (r >= 0)
 		r = claim_all(a, v, w.nodes, now, &builds, &p.wake_at);
 	if (r >= 0)
-		r = decide_all(a, v, &p, w.nodes, builds);
+		r = decide_all(kept, a, v, &p, w.nodes, builds);
 	if (r >= 0)
 		r = summary_finish(a, v, &p, now);
 	if (r < 0)
 		return r;
 	*ret = p;
 	return 0;
+}
+
+int plan_make(struct arena *a, const struct view *v, int64_t now, struct plan *ret)
+{
+	return plan_make_in(a, a, v, now, ret);
 }

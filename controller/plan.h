@@ -97,6 +97,10 @@ enum { PLAN_UNLOAD_MAX_S = 15 * 60 };
 /* @now: seconds since 1970. -ENOMEM. */
 int plan_make(struct arena *a, const struct view *v, int64_t now, struct plan *ret)
 	_must_check_;
+/* The same with two arenas: what outlives changes of the fleet (nodes) lives in @kept, and everything else,
+ * which is far more, in @scratch. */
+int plan_make_in(struct arena *kept, struct arena *scratch, const struct view *v,
+	int64_t now, struct plan *ret) _must_check_;
 
 /* jhash() of what an AcceleratorNode with these members holds: spec and annotations. */
 uint64_t plan_hash(const struct view *v, const struct list *assigns,

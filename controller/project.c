@@ -64,28 +64,63 @@ int project_room(struct list *l, size_t n, size_t max, size_t size)
 	n = MIN(n, max);
 	if (n == 0)
 		return 0;
-	l->items = calloc(n, size);
+	l->items = intern_room(n * size);
 	return l->items ? 0 : -ENOMEM;
 }
 
-void project_done(struct list *l)
+void project_share(struct intern *in, struct list *l, size_t size, project_put_fn put)
 {
-	free(l->items);
+	bool is_known = false;
+	void *shared;
+
+	if (!l->items)
+		return;
+	if (l->n == 0) {
+		project_drop(in, l, put);
+		return;
+	}
+	shared = intern_share(in, l->items, l->n * size, &is_known);
+	if (is_known) {
+		put(in, l);
+		intern_drop(in, l->items);
+	}
+	l->items = shared;
+}
+
+void project_drop(struct intern *in, struct list *l, project_put_fn put)
+{
+	if (l->items && intern_is_last(l->items))
+		put(in, l);
+	intern_drop(in, l->items);
 	*l = (struct list){ 0 };
+}
+
+void project_put_counts(struct intern *in, const struct list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		intern_put(in, VIEW_AT(struct view_count, *l, i)->name);
+}
+
+static void put_labels(struct intern *in, const struct list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		intern_put(in, VIEW_AT(struct kv, *l, i)->key);
+		intern_put(in, VIEW_AT(struct kv, *l, i)->value);
+	}
 }
 
 /* ---- Node ---- */
 
 void project_clear_node(struct intern *in, struct view_node *n)
 {
-	for (size_t i = 0; i < n->labels.n; i++) {
-		intern_put(in, VIEW_AT(struct kv, n->labels, i)->key);
-		intern_put(in, VIEW_AT(struct kv, n->labels, i)->value);
-	}
-	project_done(&n->labels);
-	for (size_t i = 0; i < n->allocatable.n; i++)
-		intern_put(in, VIEW_AT(struct view_count, n->allocatable, i)->name);
-	project_done(&n->allocatable);
+	project_drop(in, &n->labels, put_labels);
+	project_drop(in, &n->allocatable, project_put_counts);
+	project_empty_node(n);
+}
+
+void project_empty_node(struct view_node *n)
+{
+	n->labels = n->allocatable = (struct list){ 0 };
 	n->has_node = n->is_ready = n->is_deleting = n->is_unschedulable = false;
 	n->is_cordoned = n->is_skipped = false;
 	n->taint_at = 0;
@@ -224,6 +259,8 @@ int project_node(struct intern *in, const struct project_filter *f,
 		project_clear_node(in, n);
 		return r;
 	}
+	project_share(in, &n->labels, sizeof(struct kv), put_labels);
+	project_share(in, &n->allocatable, sizeof(struct view_count), project_put_counts);
 	n->has_node = true;
 	return 0;
 }

@@ -23,6 +23,10 @@ int project_acc(struct intern *in, const struct json *obj, struct view_node *n)
 void project_clear_node(struct intern *in, struct view_node *n);
 void project_clear_acc(struct intern *in, struct view_node *n);
 
+/* The same for a record whose content somebody else holds now: nothing is let go. */
+void project_empty_node(struct view_node *n);
+void project_empty_acc(struct view_node *n);
+
 /* The hash that plan_hash() gives when a stored AcceleratorNode holds what was planned. */
 uint64_t project_hash(const struct json *acc);
 

@@ -28,21 +28,26 @@ static void put_upgrade(struct intern *in, struct view_upgrade *up)
 		intern_put(in, up->boot);
 		intern_put(in, up->group);
 	}
-	*up = (struct view_upgrade){ .target = "", .reason = "", .message = "" };
 }
 
-void project_clear_acc(struct intern *in, struct view_node *n)
+static void put_assigns(struct intern *in, const struct list *l)
 {
-	for (size_t i = 0; i < n->assigns.n; i++)
-		intern_put(in, VIEW_AT(struct view_assign, n->assigns, i)->name);
-	project_done(&n->assigns);
-	for (size_t i = 0; i < n->states.n; i++) {
-		intern_put(in, VIEW_AT(struct view_driver_state, n->states, i)->name);
-		intern_put(in, VIEW_AT(struct view_driver_state, n->states, i)->reason);
+	for (size_t i = 0; i < l->n; i++)
+		intern_put(in, VIEW_AT(struct view_assign, *l, i)->name);
+}
+
+static void put_states(struct intern *in, const struct list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		intern_put(in, VIEW_AT(struct view_driver_state, *l, i)->name);
+		intern_put(in, VIEW_AT(struct view_driver_state, *l, i)->reason);
 	}
-	project_done(&n->states);
-	for (size_t i = 0; i < n->kernels.n; i++) {
-		struct view_kernel *k = VIEW_AT(struct view_kernel, n->kernels, i);
+}
+
+static void put_kernels(struct intern *in, const struct list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		struct view_kernel *k = VIEW_AT(struct view_kernel, *l, i);
 
 		intern_put(in, k->release);
 		intern_put(in, k->driver);
@@ -50,20 +55,39 @@ void project_clear_acc(struct intern *in, struct view_node *n)
 		intern_put(in, k->artifact);
 		intern_put(in, k->digest);
 	}
-	project_done(&n->kernels);
+}
+
+static void put_hardware(struct intern *in, const struct list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		intern_put(in, *VIEW_AT(const char *, *l, i));
+}
+
+static void put_devices(struct intern *in, const struct list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		intern_put(in, VIEW_AT(struct view_class_devices, *l, i)->class_name);
+}
+
+void project_clear_acc(struct intern *in, struct view_node *n)
+{
+	project_drop(in, &n->assigns, put_assigns);
+	project_drop(in, &n->states, put_states);
+	project_drop(in, &n->kernels, put_kernels);
 	builds_clear(in, n);
-	for (size_t i = 0; i < n->hardware.n; i++)
-		intern_put(in, *VIEW_AT(const char *, n->hardware, i));
-	project_done(&n->hardware);
-	for (size_t i = 0; i < n->devices.n; i++)
-		intern_put(in,
-			VIEW_AT(struct view_class_devices, n->devices, i)->class_name);
-	project_done(&n->devices);
-	for (size_t i = 0; i < n->before.n; i++)
-		intern_put(in, VIEW_AT(struct view_count, n->before, i)->name);
-	project_done(&n->before);
+	project_drop(in, &n->hardware, put_hardware);
+	project_drop(in, &n->devices, put_devices);
+	project_drop(in, &n->before, project_put_counts);
 	put_upgrade(in, &n->upgrade);
 	intern_put(in, n->boot_id);
+	project_empty_acc(n);
+}
+
+void project_empty_acc(struct view_node *n)
+{
+	n->assigns = n->states = n->kernels = n->builds = (struct list){ 0 };
+	n->hardware = n->devices = n->before = (struct list){ 0 };
+	n->upgrade = (struct view_upgrade){ .target = "", .reason = "", .message = "" };
 	n->boot_id = NULL;
 	n->has_acc = n->is_known = false;
 	n->acc_version = n->spec_hash = 0;
@@ -153,7 +177,8 @@ static int read_before(struct intern *in, const char *text, struct view_node *n)
 				struct view_count, n->before, n->before.n++);
 
 			memcpy(name, text, (size_t)(eq - text));
-			*c = (struct view_count){ intern_get(in, name), v };
+			c->name = intern_get(in, name);
+			c->n = v;
 			if (!c->name)
 				return -ENOMEM;
 		}
@@ -370,7 +395,15 @@ static int read_acc(struct intern *in, const struct json *obj, struct view_node 
 	if (r >= 0)
 		r = read_devices(in, json_get(status, "devices"), n);
 	n->is_known = *project_text(status, "kernel") != '\0';
-	return r;
+	if (r < 0)
+		return r;
+	project_share(in, &n->assigns, sizeof(struct view_assign), put_assigns);
+	project_share(in, &n->states, sizeof(struct view_driver_state), put_states);
+	project_share(in, &n->kernels, sizeof(struct view_kernel), put_kernels);
+	project_share(in, &n->hardware, sizeof(const char *), put_hardware);
+	project_share(in, &n->devices, sizeof(struct view_class_devices), put_devices);
+	project_share(in, &n->before, sizeof(struct view_count), project_put_counts);
+	return 0;
 }
 
 int project_acc(struct intern *in, const struct json *obj, struct view_node *n)

@@ -12,4 +12,12 @@ void project_uid(char out[40], const char *uid);
 const char *project_text(const struct json *obj, const char *key);
 /* Room for @n elements, @max at most; its n is still 0. -ENOMEM. */
 int project_room(struct list *l, size_t n, size_t max, size_t size) _must_check_;
-void project_done(struct list *l);
+
+/* Lets go of the strings that the items hold. */
+typedef void (*project_put_fn)(struct intern *in, const struct list *l);
+/* The list is complete: nodes that have an equal one share it. Its items must not be changed any more. */
+void project_share(struct intern *in, struct list *l, size_t size, project_put_fn put);
+/* Empties the list; the last one that shares it lets go of the strings. */
+void project_drop(struct intern *in, struct list *l, project_put_fn put);
+/* Of struct view_count. */
+void project_put_counts(struct intern *in, const struct list *l);

@@ -316,7 +316,8 @@ static uint64_t spent_us(const struct timespec *since)
 
 static int make_plan(struct reconcile *rc, struct err *e)
 {
-	CLEANUP(arena_freep) struct arena *a = arena_new(ARENA_MAX);
+	CLEANUP(arena_freep)
+	struct arena *kept = arena_new(ARENA_MAX), *a = arena_new(ARENA_MAX);
 	int64_t now = (int64_t)(loop_wall(rc->loop) / USEC_PER_SEC);
 	const struct view *v;
 	struct timespec begun;
@@ -326,16 +327,16 @@ static int make_plan(struct reconcile *rc, struct err *e)
 	(void)clock_gettime(CLOCK_MONOTONIC, &begun);
 	fleet_set_schema_note(rc->fleet, schema_note(rc->schema));
 	v = fleet_view(rc->fleet);
-	if (!a || !v)
+	if (!kept || !a || !v)
 		return err_set(e, -ENOMEM, "plan");
-	r = plan_make(a, v, now, &p);
+	r = plan_make_in(kept, a, v, now, &p);
 	if (r < 0)
 		return err_errno(e, r, "plan");
 	r = want_nodes(rc, &p);
 	if (r < 0)
 		return err_errno(e, r, "plan");
 	arena_free(rc->arena);
-	rc->arena = TAKE(a);
+	rc->arena = TAKE(kept);
 	r = want_gangs(rc, &p);
 	if (r >= 0)
 		r = want_objects(rc, &p);

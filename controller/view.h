@@ -118,12 +118,12 @@ struct view_node {
 	bool has_node, is_ready, is_deleting, is_unschedulable;
 	bool is_cordoned; /* by us: API_NODE_CORDONED */
 	bool is_skipped; /* API_NODE_SKIP_LABEL */
+	uint8_t condition_status; /* marks_status() of the stored condition */
+	uint8_t taint_at; /* place of the start-up taint among its taints, from 1; 0: it has none */
 	char uid[40];
 	uint64_t version; /* resourceVersion, 0 when it is no number */
 	struct view_mark labels_mark, condition_mark; /* marks.h */
-	uint8_t condition_status; /* marks_status() of the stored condition */
 	int64_t condition_since; /* seconds: its lastTransitionTime; 0: unknown */
-	uint8_t taint_at; /* place of the start-up taint among its taints, from 1; 0: it has none */
 	struct list labels; /* struct kv: only the keys that selectors use */
 	struct list allocatable; /* struct view_count: only resources of classes */
 

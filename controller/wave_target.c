@@ -85,7 +85,7 @@ const char *wave_target(struct wave *w, const struct wave_node *n, wave_want_fn 
 {
 	struct plan_driver *sorted[WAVE_DRIVERS_MAX];
 	size_t k = 0;
-	char *out = arena_strdup(w->a, "");
+	const char *out = "";
 
 	for (size_t i = 0; i < n->assigns.n && k < ARRAY_SIZE(sorted); i++) {
 		struct plan_driver *d = wave_driver(w, n, i);

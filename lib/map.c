@@ -91,6 +91,13 @@ void *map_get(const struct map *m, const char *key)
 	return x ? x->value : NULL;
 }
 
+const char *map_key(const struct map *m, const char *key)
+{
+	const struct entry *x = find(m, key, hash_of(key));
+
+	return x ? x->key : NULL;
+}
+
 static void slot_put(struct map *m, uint64_t hash, uint32_t index)
 {
 	size_t i = hash & (m->n_slots - 1);

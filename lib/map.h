@@ -15,6 +15,8 @@ DEFINE_CLEANUP(struct map, map_free)
 void *map_get(const struct map *m, const char *key);
 /* Copies @key, owns @value from now on (also on failure: then it is freed). -ENOMEM. O(1). */
 int map_set(struct map *m, const char *key, void *value);
+/* The map's own copy of @key, valid until the entry is deleted; NULL when absent. O(1). */
+const char *map_key(const struct map *m, const char *key);
 /* True when it was there. */
 bool map_del(struct map *m, const char *key);
 size_t map_len(const struct map *m);

@@ -350,6 +350,72 @@ static void test_intent(void **state)
 	assert_null(n->intent);
 }
 
+/* A version of a Node that says nothing new asks for no plan, unless one was made for that very version. */
+static void test_heartbeats(void **state)
+{
+	static const char resting[] =
+		"{\"metadata\":{\"name\":\"n1\",\"resourceVersion\":\"%d\"},\"spec\":"
+		"{\"upgrade\":{\"state\":\"%s\",\"since\":%d}},\"status\":{\"kernel\":\"6.1\","
+		"\"hardware\":[\"pci:1234:11e8\",\"pci:1:2\"]}}";
+	CLEANUP(fleet_freep) struct fleet *f = fresh();
+	char text[512];
+
+	assert_int_equal(put(f, FLEET_DRIVERS, DRIVER("3", "1", "")), 1);
+	assert_true(fleet_filter_grew(f));
+	assert_int_equal(put(f, FLEET_NODES, NODE("n1", "1", "", "{}")), 1);
+	assert_int_equal(put(f, FLEET_NODES, NODE("n1", "2", "", "{}")), 0);
+	assert_int_equal(fleet_node(f, "n1")->version, 2);
+	assert_int_equal(put(f, FLEET_NODES, NODE("n1", "1", "", "{}")), 0); /* old */
+	assert_int_equal(fleet_node(f, "n1")->version, 2);
+	assert_int_equal(
+		put(f, FLEET_NODES, NODE("n1", "3", "", "{\"unschedulable\":true}")), 1);
+	assert_int_equal(put(f, FLEET_NODES, NODE("n1", "4", "", "{}")), 1);
+	(void)snprintf(text, sizeof(text), resting, 5, "upgrade-done", 1);
+	assert_int_equal(put(f, FLEET_ACCS, text), 1);
+	(void)snprintf(text, sizeof(text), resting, 6, "upgrade-done", 1);
+	assert_int_equal(put(f, FLEET_ACCS, text), 0);
+	assert_int_equal(fleet_node(f, "n1")->hardware.n, 2);
+	(void)snprintf(text, sizeof(text), resting, 7, "upgrade-done", 2);
+	assert_int_equal(put(f, FLEET_ACCS, text), 1);
+	(void)snprintf(text, sizeof(text), resting, 8, "cordon-required", 2);
+	assert_int_equal(put(f, FLEET_ACCS, text), 1);
+	/* Its cordon is decided on one version of the Node. */
+	assert_int_equal(put(f, FLEET_NODES, NODE("n1", "9", "", "{}")), 1);
+	assert_int_equal(fleet_node(f, "n1")->version, 9);
+}
+
+static void test_shared_lists(void **state)
+{
+	CLEANUP(intern_freep) struct intern *in = intern_new();
+	uint64_t *a = intern_room(4 * sizeof(*a)), *b = intern_room(2 * sizeof(*b));
+	uint64_t *c = intern_room(2 * sizeof(*c));
+	bool known = true;
+
+	assert_true(a && b && c);
+	a[0] = b[0] = c[0] = 7;
+	c[1] = 1;
+	a = intern_share(
+		in, a, 2 * sizeof(*a), &known); /* fewer than there was room for */
+	assert_false(known);
+	assert_true(intern_is_last(a));
+	assert_ptr_equal(intern_share(in, b, 2 * sizeof(*b), &known), a);
+	assert_true(known);
+	intern_drop(in, b);
+	assert_false(intern_is_last(a));
+	c = intern_share(in, c, 2 * sizeof(*c), &known);
+	assert_false(known);
+	assert_int_equal(intern_len(in), 2);
+	assert_string_equal(intern_get(in, "\7"), "\7"); /* a string is no list */
+	assert_int_equal(intern_len(in), 3);
+	intern_drop(in, a);
+	assert_true(intern_is_last(a));
+	assert_int_equal(a[0], 7);
+	intern_drop(in, a);
+	intern_drop(in, c);
+	intern_drop(in, NULL);
+	assert_int_equal(intern_len(in), 1);
+}
+
 static void test_intern(void **state)
 {
 	CLEANUP(intern_freep) struct intern *in = intern_new();
@@ -411,6 +477,8 @@ int main(void)
 		cmocka_unit_test(test_pods),
 		cmocka_unit_test(test_hash_of_body),
 		cmocka_unit_test(test_intent),
+		cmocka_unit_test(test_heartbeats),
+		cmocka_unit_test(test_shared_lists),
 		cmocka_unit_test(test_intern),
 		cmocka_unit_test(test_jhash),
 	};

@@ -38,6 +38,8 @@ static void test_basics(void **state)
 	assert_int_equal(map_set(m, "", value("empty")), 0);
 	assert_string_equal(map_get(m, "a"), "1");
 	assert_string_equal(map_get(m, ""), "empty");
+	assert_string_equal(map_key(m, "a"), "a");
+	assert_null(map_key(m, "b"));
 	assert_int_equal(map_set(m, "a", value("2")), 0);
 	assert_int_equal(freed, 1);
 	assert_int_equal(map_len(m), 2);
