@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 
+#include "chore.h"
 #include "lease.h"
 #include "log.h"
 #include "metrics.h"
@@ -15,6 +16,8 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_ENVIRONMENT = 3 };
 struct options {
 	const char *kubeconfig, *namespace_, *lease, *metrics, *node_selector, *builders,
 		*startup_taint;
+	const char *check, *retire, *agents; /* a Deployment; DaemonSets */
+	unsigned patience_s;
 	enum log_level level;
 	bool once;
 };
@@ -44,11 +47,31 @@ static void usage(FILE *to)
 		"  --node-selector SEL   manage only Nodes with these labels (default: all)\n"
 		"  --startup-taint KEY   take this taint from a node whose devices are advertised\n"
 		"  --once                decide and act until nothing is left to do, then end\n"
+		"  --check DEPLOYMENT    say whether the release of this Deployment works, and end\n"
+		"  --retire DEPLOYMENT   before it is uninstalled: stop it, free AcceleratorDrivers of\n"
+		"                        our finalizer, take the plugin's service from hosts; then end\n"
+		"  --agents NAMES        with --retire: DaemonSets of agents, 'a,b'\n"
+		"  --patience SECONDS    how long those two may take (default: 120)\n"
 		"  --log-level L         debug, info, warn or error (default: info)\n"
 		"  --version, --help\n"
 		"\n"
 		"NODE_NAME says which node this runs on: it is upgraded last.\n",
 		to);
+}
+
+static int read_patience(const char *text, unsigned *ret)
+{
+	unsigned n = 0;
+
+	if (!*text || strlen(text) > 5)
+		return -EINVAL;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		n = n * 10 + (unsigned)(*text - '0');
+	}
+	*ret = n;
+	return n > 0 ? 0 : -EINVAL;
 }
 
 /* 0: go on; positive: exit with this minus one. */
@@ -63,6 +86,10 @@ static int read_options(int argc, char **argv, struct options *o)
 		{ "node-selector", required_argument, NULL, 's' },
 		{ "startup-taint", required_argument, NULL, 't' },
 		{ "once", no_argument, NULL, 'o' },
+		{ "check", required_argument, NULL, 'C' },
+		{ "retire", required_argument, NULL, 'R' },
+		{ "agents", required_argument, NULL, 'A' },
+		{ "patience", required_argument, NULL, 'P' },
 		{ "log-level", required_argument, NULL, 'L' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
@@ -89,6 +116,22 @@ static int read_options(int argc, char **argv, struct options *o)
 			break;
 		case 's':
 			o->node_selector = optarg;
+			break;
+		case 'C':
+			o->check = optarg;
+			break;
+		case 'R':
+			o->retire = optarg;
+			break;
+		case 'A':
+			o->agents = optarg;
+			break;
+		case 'P':
+			if (read_patience(optarg, &o->patience_s) < 0) {
+				(void)fprintf(
+					stderr, "no number of seconds: '%s'\n", optarg);
+				return 1 + EXIT_USAGE;
+			}
 			break;
 		case 't':
 			o->startup_taint = optarg;
@@ -189,10 +232,54 @@ static int make_identity(char *out, size_t size)
 	return 0;
 }
 
+static const char *own_namespace(const struct controller *c, const struct options *o)
+{
+	const char *ns = o->namespace_;
+
+	if (str_empty(ns))
+		ns = getenv("POD_NAMESPACE");
+	return str_empty(ns) ? kube_namespace(c->kube) : ns;
+}
+
+static void on_end(int signo, void *user)
+{
+	loop_exit(user, 0);
+}
+
+/* What a hook of the chart asks for. */
+static int do_chore(struct controller *c, const struct options *o)
+{
+	struct kube_options ko = {
+		.kubeconfig = o->kubeconfig,
+		.user_agent = "farrier-controller/" FARRIER_VERSION,
+	};
+	struct chore_options co = {
+		.deployment = o->check ? o->check : o->retire,
+		.agents = o->agents,
+		.patience_s = o->patience_s,
+	};
+	struct err e = { 0 };
+	int r = loop_new(&c->loop, NULL, &e);
+
+	if (r >= 0)
+		r = loop_signal(c->loop, SIGTERM, on_end, c->loop, NULL);
+	if (r >= 0)
+		r = loop_signal(c->loop, SIGINT, on_end, c->loop, NULL);
+	if (r >= 0)
+		r = kube_new(c->loop, &ko, &c->kube, &e);
+	if (r < 0) {
+		log_error(&e, "cannot start", NULL);
+		return EXIT_ENVIRONMENT;
+	}
+	co.namespace_ = own_namespace(c, o);
+	r = o->check ? check_release(c->kube, &co) : retire_release(c->kube, &co);
+	return r < 0 ? EXIT_FAILED : EXIT_DONE;
+}
+
 static int start_lease(struct controller *c, const struct options *o, struct err *e)
 {
 	struct lease_options lo = {
-		.namespace_ = o->namespace_,
+		.namespace_ = own_namespace(c, o),
 		.name = o->lease ? o->lease : "farrier-controller",
 		.on_link = on_lease_link,
 	};
@@ -201,10 +288,6 @@ static int start_lease(struct controller *c, const struct options *o, struct err
 
 	if (r < 0)
 		return err_errno(e, r, "identity");
-	if (str_empty(lo.namespace_))
-		lo.namespace_ = getenv("POD_NAMESPACE");
-	if (str_empty(lo.namespace_))
-		lo.namespace_ = kube_namespace(c->kube);
 	lo.identity = identity;
 	return lease_new(c->kube, &lo, on_lease, c, &c->lease, e);
 }
@@ -218,8 +301,6 @@ static int set_up(struct controller *c, const struct options *o, struct err *e)
 	struct reconcile_options ro = {
 		.own_node = getenv("NODE_NAME"),
 		.builders = o->builders,
-		.namespace_ = str_empty(o->namespace_) ? getenv("POD_NAMESPACE")
-						       : o->namespace_,
 		.node_selector = o->node_selector,
 		.startup_taint = o->startup_taint,
 		.once = o->once,
@@ -235,8 +316,10 @@ static int set_up(struct controller *c, const struct options *o, struct err *e)
 	if (r < 0)
 		return err_wrap(e, r, "set-up");
 	r = kube_new(c->loop, &ko, &c->kube, e);
-	if (r >= 0)
+	if (r >= 0) {
+		ro.namespace_ = own_namespace(c, o);
 		r = reconcile_new(c->kube, c->metrics, &ro, &c->reconcile, e);
+	}
 	if (r >= 0 && o->metrics)
 		r = metrics_listen(c->loop, c->metrics, o->metrics, NULL, is_ready, c,
 			&c->server, e);
@@ -264,6 +347,11 @@ int main(int argc, char **argv)
 		return r - 1;
 	log_init("farrier-controller", o.level);
 	(void)signal(SIGPIPE, SIG_IGN);
+	if (o.check || o.retire) {
+		r = do_chore(&c, &o);
+		tear_down(&c);
+		return r;
+	}
 	r = set_up(&c, &o, &e);
 	if (r < 0) {
 		log_error(&e, "cannot start", NULL);

@@ -9,5 +9,5 @@ helm=$(command -v helm || test/cluster/build.sh --where)
 [ -x "$helm" ] || { echo "kustomize: no helm; make cluster builds one" >&2; exit 3; }
 echo "# SPDX-License-Identifier: Apache-2.0"
 echo "# Rendered from manifests/chart by hack/kustomize.sh: change the chart, then run make manifests."
-"$helm" template farrier manifests/chart --namespace farrier-system --set crds.enabled=false |
+"$helm" template farrier manifests/chart --namespace farrier-system --no-hooks --set crds.enabled=false |
 	sed -e '/^ *helm.sh\/chart:/d' -e 's#managed-by: Helm#managed-by: kustomize#' -e '/^# Source:/d'

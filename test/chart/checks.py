@@ -26,8 +26,8 @@ def run(*args, stdin=None):
     return subprocess.run(args, input=stdin, capture_output=True, text=True)
 
 
-def render(*sets):
-    p = run("helm", "template", "farrier", CHART, "--namespace", NS, *itertools.chain(*(("--set", s) for s in sets)))
+def render(*sets, hooks=True):
+    p = run("helm", "template", "farrier", CHART, "--namespace", NS, *([] if hooks else ["--no-hooks"]), *itertools.chain(*(("--set", s) for s in sets)))
     assert p.returncode == 0, p.stderr
     return [d for d in yaml.safe_load_all(p.stdout) if d]
 
@@ -40,6 +40,7 @@ VARIANTS = [[], ["devicePlugin.mode=HostService"], ["devicePlugin.modeByLabel=tr
             ["devicePlugin.modeByLabel=true", "devicePlugin.mode=HostService"],
             ["networkPolicy.enabled=true", "controller.replicas=1", "controller.metricsPort=0"],
             ["flowSchema.priorityLevel=", "toolchain.enabled=true", "crds.enabled=false"],
+            ["uninstallHook.enabled=false"],
             ["startupTaint=startup-taint.cluster-autoscaler.kubernetes.io/farrier"],
             ["image.digest=sha256:" + "0" * 64, "rbac.create=false", "kubelet.root=/var/lib/k0s/kubelet"]]
 
@@ -72,8 +73,9 @@ def whole():
             if not spec:
                 continue
             assert m["namespace"] == NS, key
-            want, have = o["spec"]["selector"]["matchLabels"], o["spec"]["template"]["metadata"]["labels"]
-            assert want.items() <= have.items(), f"{v}: {key} does not select its own pods"
+            if o["kind"] != "Job":
+                want, have = o["spec"]["selector"]["matchLabels"], o["spec"]["template"]["metadata"]["labels"]
+                assert want.items() <= have.items(), f"{v}: {key} does not select its own pods"
             names = [x["name"] for x in spec.get("volumes", [])]
             assert len(names) == len(set(names)), f"{v}: {key}: volumes {names}"
             for c in spec["containers"]:
@@ -89,6 +91,10 @@ def whole():
 def disjoint():
     for v in VARIANTS:
         workloads = of(render(*v), "DaemonSet") + of(render(*v), "Deployment")
+        for job in of(render(*v), "Job"):
+            for w in workloads:
+                assert not w["spec"]["selector"]["matchLabels"].items() <= job["spec"]["template"]["metadata"]["labels"].items(), \
+                    f"{v}: {w['metadata']['name']} selects pods of {job['metadata']['name']}"
         for a, b in itertools.permutations(workloads, 2):
             sel = a["spec"]["selector"]["matchLabels"]
             assert not sel.items() <= b["spec"]["template"]["metadata"]["labels"].items(), \
@@ -145,7 +151,8 @@ def rights():
                 assert "secrets" not in r["resources"], where
                 writes = {"create", "update", "patch", "delete", "deletecollection", "escalate", "bind", "impersonate"}
                 if "acceleratordrivers" in r["resources"] and writes & set(r["verbs"]):
-                    assert o["metadata"]["name"] == "farrier-controller" and "create" not in r["verbs"], where
+                    assert o["metadata"]["name"] in ("farrier-controller", "farrier-uninstall"), where
+                    assert writes & set(r["verbs"]) == {"patch"}, where
                 assert not {"escalate", "bind", "impersonate"} & set(r["verbs"]), where
                 if "driver-builder" in o["metadata"]["name"]:
                     assert writes & set(r["verbs"]) <= {"patch"} and (
@@ -181,6 +188,51 @@ def startup_taint():
     assert spec["tolerations"] == before + [{"key": "example.com/farrier", "operator": "Exists"}], spec["tolerations"]
 
 
+@check("chart: the hooks: each is whole by itself, unprivileged, ends, and may do what it does and no more")
+def hooks():
+    for v in VARIANTS:
+        objects = [o for o in render(*v) if "helm.sh/hook" in o["metadata"].get("annotations", {})]
+        for event, suffix in [("test", "test"), ("pre-delete", "uninstall")]:
+            mine = [o for o in objects if o["metadata"]["annotations"]["helm.sh/hook"] == event]
+            if suffix == "uninstall" and "uninstallHook.enabled=false" in v:
+                assert not mine, v
+                continue
+            for o in mine:
+                assert o["metadata"]["name"] == f"farrier-{suffix}", f"{v}: {o['metadata']['name']}"
+                # nothing of it is part of the release, so nothing else would remove it
+                assert "hook-succeeded" in o["metadata"]["annotations"]["helm.sh/hook-delete-policy"], v
+            job = of(mine, "Job")[0]
+            weights = {o["kind"]: int(o["metadata"]["annotations"]["helm.sh/hook-weight"]) for o in mine}
+            assert all(weights[k] < weights["Job"] for k in weights if k != "Job"), weights
+            assert job["spec"]["activeDeadlineSeconds"] > 120 and job["spec"]["backoffLimit"] <= 2
+            spec = job["spec"]["template"]["spec"]
+            ctx = spec["containers"][0]["securityContext"]
+            assert spec["securityContext"]["runAsNonRoot"] and ctx["capabilities"] == {"drop": ["ALL"]} and "volumes" not in spec
+            assert {"operator": "Exists"} in spec["tolerations"], "a tainted node would hold it"
+            if "rbac.create=false" in v:
+                continue
+            rules = [r for k in ("Role", "ClusterRole") for o in of(mine, k) for r in o["rules"]]
+            verbs = {x for r in rules for x in r["verbs"]}
+            assert verbs <= ({"get"} if suffix == "test" else {"get", "list", "patch", "update"}), verbs
+            named = [r for r in rules if r["apiGroups"] in (["apps"], ["coordination.k8s.io"])]
+            assert named and all(r.get("resourceNames") for r in named), rules
+
+
+@check("chart: uninstalling asks just those agents that run the plugin as a service of the host")
+def retired():
+    for sets, agents in [([], None), (["devicePlugin.mode=HostService"], "farrier-driver-builder"),
+                         (["devicePlugin.modeByLabel=true"], "farrier-driver-builder-hostservice"),
+                         (["devicePlugin.mode=HostService", "devicePlugin.modeByLabel=true"], "farrier-driver-builder")]:
+        objects = render(*sets)
+        job = [o for o in of(objects, "Job") if o["metadata"]["name"] == "farrier-uninstall"][0]
+        args = job["spec"]["template"]["spec"]["containers"][0]["args"]
+        have = args[args.index("--agents") + 1] if "--agents" in args else None
+        assert have == agents, f"{sets}: {args}"
+        real = [o["metadata"]["name"] for o in of(objects, "DaemonSet")
+                if "HostService" in o["spec"]["template"]["spec"]["containers"][0]["args"]]
+        assert real == ([agents] if agents else []), real
+
+
 @check("manifests: the kustomize base is the chart with its defaults")
 def kustomize():
     now = run("hack/kustomize.sh").stdout
@@ -189,7 +241,7 @@ def kustomize():
     p = run("kubectl", "kustomize", "manifests/kustomize/base")
     assert p.returncode == 0, p.stderr
     built = {(o["kind"], o["metadata"]["name"]) for o in yaml.safe_load_all(p.stdout) if o}
-    wanted = {(o["kind"], o["metadata"]["name"]) for o in render()} | {("Namespace", NS)}
+    wanted = {(o["kind"], o["metadata"]["name"]) for o in render(hooks=False)} | {("Namespace", NS)}
     assert built == wanted, built ^ wanted
 
 

@@ -23,6 +23,13 @@ app.kubernetes.io/instance: {{ $top.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
+{{- /* Annotations of what is there only for a hook: (list event weight). */ -}}
+{{- define "farrier.hook" -}}
+helm.sh/hook: {{ index . 0 }}
+helm.sh/hook-weight: {{ index . 1 | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
 {{- /* image and imagePullPolicy: (list $ imageValues). */ -}}
 {{- define "farrier.image" -}}
 {{- $top := index . 0 -}}{{- $image := index . 1 -}}
