@@ -2,6 +2,7 @@
 /* Plans when something changed and feeds the queue with what the plan wants done. */
 #include "reconcile.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -367,6 +368,8 @@ static void on_timer(void *user)
 		log_error(&e, "cannot plan", NULL);
 		plan_at(rc, loop_now(rc->loop) + USEC_PER_SEC);
 	}
+	/* A plan for many nodes, or the list before it, leaves holes that the next one may not need. */
+	(void)malloc_trim(0);
 }
 
 /* ---- life ---- */
