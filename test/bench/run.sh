@@ -3,6 +3,7 @@
 # make bench: figures, each beside its peer's from the same run on the same machine:
 #   build       farrier-driver-builder build against plain make and DKMS of the same tree, for the same kernel (medians)
 #   allocate    microseconds of an Allocate call, against the upstream sample plugin, asked by the kubelet's own client
+#   plugin      preferred sets, CPU at rest, registration, 3,008 devices (plugin.sh)
 #   memory      RSS and anonymous memory of the three processes, and of the sample plugin
 # Prints a table; rows for docs/figures.md go to build/bench.md.  usage: run.sh [RUNS=5]    root
 set -euo pipefail
@@ -130,6 +131,10 @@ pids+=("$controller")
 sleep 8
 row "controller, MB RSS / anonymous (empty cluster)" "$(memory $controller)" "-"
 rm -f /tmp/Dev-1 /tmp/Dev-2 # the sample plugin makes them
+
+echo "== plugin, by itself" >&2
+CALLS=2000 test/bench/plugin.sh >"$w/plugin.rows"
+while read -r what a b ratio unit; do rows+=("$what, $unit|$a|$b|$ratio"); done <"$w/plugin.rows"
 
 date=$(date -u +%F) commit=$(git rev-parse --short HEAD 2>/dev/null || echo '?')
 machine="$(nproc) CPUs, $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1), load $(cut -d' ' -f1 /proc/loadavg)"
