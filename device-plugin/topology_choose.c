@@ -208,33 +208,34 @@ struct greedy {
 	const struct choice *c;
 	uint64_t *to_set; /* cost of adding each */
 	bool *is_in;
-	size_t n_in;
+	size_t n_in, nearest;
 	uint64_t cost;
 };
 
+/* Also finds the nearest of those that are left, in the same pass. */
 static void greedy_add(struct greedy *g, size_t k)
 {
+	const uint64_t *row = g->c->table ? &g->c->table[k * g->c->n] : NULL;
+	uint64_t least = UINT64_MAX;
+
 	g->cost += g->to_set[k];
 	g->is_in[k] = true;
 	g->n_in++;
 	if (g->n_in == g->c->want)
 		return;
-	for (size_t i = 0; i < g->c->n; i++)
-		if (!g->is_in[i])
-			g->to_set[i] += pair_cost(g->c, k, i);
+	for (size_t i = 0; i < g->c->n; i++) {
+		if (g->is_in[i])
+			continue;
+		g->to_set[i] += row ? row[i] : pair_cost(g->c, k, i);
+		if (g->to_set[i] < least) {
+			least = g->to_set[i];
+			g->nearest = i;
+		}
+	}
 }
 
-static size_t nearest(const struct greedy *g)
-{
-	size_t best = g->c->n;
-
-	for (size_t i = 0; i < g->c->n; i++)
-		if (!g->is_in[i] && (best == g->c->n || g->to_set[i] < g->to_set[best]))
-			best = i;
-	return best;
-}
-
-static void greedy_run(struct greedy *g, size_t start)
+/* Stops where it cannot get better than @best: costs only grow. */
+static void greedy_run(struct greedy *g, size_t start, uint64_t best)
 {
 	g->cost = 0;
 	g->n_in = 0;
@@ -247,8 +248,8 @@ static void greedy_run(struct greedy *g, size_t start)
 			greedy_add(g, i);
 	if (g->n_in < g->c->want && !g->is_in[start])
 		greedy_add(g, start);
-	while (g->n_in < g->c->want)
-		greedy_add(g, nearest(g));
+	while (g->n_in < g->c->want && g->cost < best)
+		greedy_add(g, g->nearest);
 }
 
 static int choose_greedily(const struct choice *c, bool *chosen)
@@ -262,7 +263,7 @@ static int choose_greedily(const struct choice *c, bool *chosen)
 	if (!to_set || !is_in)
 		return -ENOMEM;
 	for (size_t start = 0; start < c->n; start += stride) {
-		greedy_run(&g, start);
+		greedy_run(&g, start, best);
 		if (g.cost >= best)
 			continue;
 		best = g.cost;
