@@ -35,7 +35,8 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 .DEFAULT_GOAL := all
-.SECONDARY:
+# Kept; and not .SECONDARY, with which a header that moved leaves old objects in force.
+.PRECIOUS: $(B)/obj/%.o $(B)/san/obj/%.o $(B)/fuzz/obj/%.o
 .DELETE_ON_ERROR:
 
 src       = $(sort $(wildcard $(1)/*.c))
