@@ -1,10 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The controller beside a client-go informer of Nodes, on the streaming stand-in of an API server. Called by scale.sh."""
-import http.client, json, os, subprocess, sys, time, urllib.request
+"""The controller beside a client-go informer of Nodes. Called by scale.sh.
+usage: scale.py CONTROLLER TOOLS WORK NODES...        on the streaming stand-in of an API server
+       scale.py CONTROLLER TOOLS WORK real RUN NODES  on the API server of the test cluster RUN, in its network"""
+import http.client, json, os, re, ssl, subprocess, sys, time, urllib.request
 
 controller, tools, w = sys.argv[1:4]
-sizes = [int(n) for n in sys.argv[4:]]
+real_run = sys.argv[5] if sys.argv[4:5] == ["real"] else None
+sizes = [int(n) for n in sys.argv[6 if real_run else 4:]]
+KUBECONFIG = real_run + "/admin.kubeconfig" if real_run else w + "/kubeconfig"
 PORT, METRICS = 18480, 18481
 BASE = f"http://127.0.0.1:{PORT}"
 TICK = os.sysconf("SC_CLK_TCK")
@@ -42,8 +46,9 @@ def cpu(p):
     return (int(f[11]) + int(f[12])) / TICK
 
 
-def settle(p, quiet=6.0, limit=300):
-    """Until the process has used no more than a thousandth of its time for a while."""
+def settle(p, limit=300):
+    """Until the process has hardly used any time for a while: a plan may come twenty times as late as it takes."""
+    quiet = 2 + max(sizes) / 20000
     end, since, was = time.monotonic() + limit, time.monotonic(), cpu(p)
     while time.monotonic() - since < quiet:
         if time.monotonic() > end:
@@ -55,7 +60,7 @@ def settle(p, quiet=6.0, limit=300):
 
 
 def start_stub():
-    with open(w + "/kubeconfig", "w") as f:
+    with open(KUBECONFIG, "w") as f:
         f.write(f"""apiVersion: v1
 kind: Config
 current-context: c
@@ -91,7 +96,7 @@ class Ours:
     def __init__(self):
         self.log = open(w + "/controller.log", "a")
         t0 = time.monotonic()
-        self.p = subprocess.Popen([controller, "--kubeconfig", w + "/kubeconfig", "--namespace", "farrier-system",
+        self.p = subprocess.Popen([controller, "--kubeconfig", KUBECONFIG, "--namespace", "farrier-system",
                                    "--metrics", f"127.0.0.1:{METRICS}"], stderr=self.log)
         # A standby is ready as well: the first list is what is waited for.
         wait("the controller", lambda: is_ready() and self.metric("farrier_nodes") > 0)
@@ -114,7 +119,7 @@ class Peer:
 
     def __init__(self):
         t0 = time.monotonic()
-        self.p = subprocess.Popen([tools + "/informer", w + "/kubeconfig"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        self.p = subprocess.Popen([tools + "/informer", KUBECONFIG], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                   stderr=subprocess.DEVNULL, text=True)
         self.p.stdout.readline()
         self.start = time.monotonic() - t0
@@ -171,7 +176,7 @@ def one(n):
     bench("scale", n=3)
     x = Ours()  # three nodes tell what is written to every one
     wait("the first writes", lambda: all(writes().get(k, 0) >= 3 for k in ("acceleratornodes", "node labels", "node conditions")))
-    settle(x.p, 3)
+    settle(x.p)
     x.stop()
     size = bench("scale", n=n, exist=1)["bytes"]
     was = sum(writes().values())
@@ -200,8 +205,68 @@ def writes_of(kind, since):
     return writes().get(kind, 0) - since.get(kind, 0)
 
 
+# ---- a real API server ----
+
+
+def served(verbs):
+    """Requests of these verbs on nodes and AcceleratorNodes, as the server counts them."""
+    pki = real_run + "/pki/"
+    tls = ssl.create_default_context(cafile=pki + "ca.crt")
+    tls.load_cert_chain(pki + "admin.crt", pki + "admin.key")
+    text = urllib.request.urlopen("https://10.77.0.1:6443/metrics", context=tls).read().decode()
+    return sum(float(m[3]) for m in re.finditer(r'^apiserver_request_total{.*resource="(nodes|acceleratornodes)".*verb="([A-Z]+)".*} (.+)$',
+                                                text, re.M) if m[2] in verbs)
+
+
+def nodes(what, n):
+    done = int(subprocess.run([tools + "/nodes", KUBECONFIG, what, "0", str(n)], stdout=subprocess.PIPE, check=True, text=True).stdout)
+    if done != n:
+        sys.exit(f"{what}: {done} of {n}")
+
+
+def real_events(p, what, n):
+    before = cpu(p)
+    nodes(what, n)
+    settle(p)
+    return (cpu(p) - before) / n * 1e6
+
+
+def measure_real(make, n):
+    x = make()
+    r = {"start": x.start}
+    settle(x.p)
+    r["rss"], r["peak"] = status(x.p, "VmRSS", "VmHWM")
+    r["beat"] = real_events(x.p, "beat", n)
+    say(f"{n} nodes, {x.name}, real:", {k: round(v, 2) for k, v in r.items()})
+    x.stop()
+    return r
+
+
+def one_real(n):
+    nodes("create", n)
+    was = served({"APPLY"})
+    x = Ours()
+    wait("an AcceleratorNode for each node", lambda: served({"APPLY"}) - was >= n, step=0.5)
+    settle(x.p)
+    new = (served({"APPLY"}) - was) / n
+    x.stop()
+    was = served({"APPLY"})
+    ours = measure_real(Ours, n)
+    idle = served({"APPLY"}) - was
+    peer = measure_real(Peer, n)
+    at = f"{n:,} nodes (kube-apiserver)"
+    row(f"controller, {at}: RSS, MB (peer: client-go informer of Nodes alone)", ours["rss"], peer["rss"], 1)
+    row(f"controller, {at}: start to synced, s", ours["start"], peer["start"])
+    row(f"controller, {at}: CPU of a heartbeat, us", ours["beat"], peer["beat"], 1)
+    row(f"controller, {at}: writes for each new node", new, 0)
+    row(f"controller, {at}: writes of a restart and of {n:,} heartbeats", idle, 0, 0)
+
+
 was_of = {}
 for size_ in sizes:
+    if real_run:
+        one_real(size_)
+        continue
     stub = start_stub()
     try:
         one(size_)
