@@ -141,6 +141,9 @@ static void start_build(
 	const struct api_node_build *shared = share_find(&s->desired->builds,
 		d[x->driver].name, d[x->driver].generation, s->pick[x->kernel]->release);
 	struct memory *m = &a->memory;
+	/* Without memory it is built as if it stood alone. */
+	struct build_peer *peers = arena_array(
+		a->arena, s->in.n_drivers + 1, sizeof(*peers));
 	struct build_request q = {
 		.root = a->o->env.root,
 		.state = a->o->env.state,
@@ -151,10 +154,18 @@ static void start_build(
 		.published_key = shared && !str_empty(shared->key) ? shared->key : NULL,
 		.published_digest = shared && !str_empty(shared->digest) ? shared->digest
 									 : NULL,
+		.peers = peers,
+		.peers_n = peers ? s->in.n_drivers : 0,
 		.log_fd = -1,
 	};
 	struct err e = { 0 };
 
+	for (size_t i = 0; i < q.peers_n; i++) {
+		const struct plan_pair *p = &s->in.drivers[i].pairs[x->kernel];
+
+		peers[i] = (struct build_peer){ d[i].name,
+			p->artifact == PLAN_ARTIFACT_READY ? p->key : NULL };
+	}
 	(void)snprintf(m->build_driver, sizeof(m->build_driver), "%s", q.driver);
 	(void)snprintf(m->build_kernel, sizeof(m->build_kernel), "%s", q.kernel->release);
 	m->build_print = s->prints[x->driver * s->in.n_kernels + x->kernel];

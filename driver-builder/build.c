@@ -45,6 +45,8 @@ static void work_done(struct work *w)
 	if (w->lock > 0)
 		closep(&w->lock);
 	source_done(&w->source);
+	while (w->depends_n > 0)
+		artifact_done(&w->depends[--w->depends_n]);
 	kernel_done(&w->kernel);
 	if (w->headers_lock > 0)
 		closep(&w->headers_lock);
@@ -156,13 +158,20 @@ static int own_args(struct work *w)
 	return add_args(w, &l);
 }
 
+int build_make_key(struct work *w, const struct list *more)
+{
+	static const char *const systems[] = { "Auto", "Kbuild", "DKMS", "Make" };
+	const struct list args = { (void *)w->args, w->key_args_n };
+	const struct key_input in = { w->source.digest, w->q->kernel->release,
+		w->headers_digest, w->tc.version, systems[w->key_system], &args, more };
+
+	return key_make(&in, w->res->key, w->e);
+}
+
 /* Everything that goes into the key, and the key. */
 static int prepare(struct work *w)
 {
-	static const char *const systems[] = { "Auto", "Kbuild", "DKMS", "Make" };
 	const struct api_build *b = &w->q->spec->build;
-	struct key_input in;
-	struct list args;
 	int r;
 
 	w->arena = arena_new(ARENA_MAX);
@@ -188,11 +197,9 @@ static int prepare(struct work *w)
 		r = build_sign_open(w);
 	if (r < 0)
 		return r;
-	args = (struct list){ (void *)w->args, w->args_n };
-	in = (struct key_input){ w->source.digest, w->q->kernel->release,
-		w->headers_digest, w->tc.version, systems[w->source.system], &args,
-		&w->patches };
-	r = key_make(&in, w->res->key, w->e);
+	w->key_args_n = w->args_n;
+	w->key_system = w->source.system;
+	r = build_make_key(w, &w->patches);
 	return r < 0 ? r : own_args(w);
 }
 

@@ -20,6 +20,11 @@ enum { BUILD_LOG_MAX = 8 << 20, BUILD_WARNINGS_MAX = 8, BUILD_MODULES_MAX = 256 
 /* <secretRef>/tls.key and tls.crt below it sign what `signing.mode: Secret` asks for. */
 #define BUILD_SIGNING "/etc/farrier/signing"
 
+/* Another wanted driver of this node, and its artifact for the same kernel; NULL: not built. */
+struct build_peer {
+	const char *driver, *key;
+};
+
 struct build_request {
 	const char *root; /* the host's root: headers, host toolchain, firmware */
 	const char *source_root; /* host source paths are below it; NULL: root */
@@ -34,6 +39,8 @@ struct build_request {
 		remote; /* credentials for sources; with the next two: taken from there; may be NULL */
 	const char *published_key,
 		*published_digest; /* of another node's build; may be NULL */
+	const struct build_peer *peers; /* those that BUILD_DEPENDS[] may mean */
+	size_t peers_n;
 	int log_fd; /* <= 0: none; else the build's output is copied here when it ends */
 };
 
@@ -53,7 +60,7 @@ struct build_result {
 };
 
 /* Everything, now. 0 or negative; @ret is always filled, ret->err equals @e. Reasons:
- * HeadersMissing, CompilerMissing, CompilerMismatch, Source*, SandboxUnavailable, BuildFailed (text
+ * HeadersMissing, DependencyMissing, CompilerMissing, CompilerMismatch, Source*, SandboxUnavailable, BuildFailed (text
  * holds the first error of the compiler), BuildTimeout, OutOfMemory, ModuleMissing (a module of the
  * spec was not built), NotForThisKernel (-ENOTSUP), DiskFull, and verify's. */
 int build_run(const struct build_request *q, struct build_result *ret, struct err *e);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "build_work.h"
+#include "depends.h"
 #include "file.h"
 #include "verify.h"
 
@@ -218,17 +219,20 @@ int build_collect(struct work *w)
 
 /* ---- proving ---- */
 
-static int prove(struct work *w, struct verify_report *reports)
+static int prove(struct work *w, const struct artifact *a, struct verify_report *reports)
 {
 	CLEANUP(verify_kernel_freep) struct verify_kernel *v = NULL;
 	const char *paths[BUILD_MODULES_MAX];
-	size_t i, j;
+	size_t i, j, n = w->modules_n;
 	int r = verify_kernel_open(w->q->kernel, w->q->root, &v, w->e);
 
 	for (i = 0; i < w->modules_n; i++)
 		paths[i] = w->modules[i].path;
 	if (r == 0)
-		r = verify_files(v, paths, w->modules_n, reports, w->e);
+		r = depends_paths(
+			w->q->state, a, w->arena, paths, BUILD_MODULES_MAX, &n, w->e);
+	if (r == 0)
+		r = verify_files(v, paths, n, reports, w->e);
 	if (r < 0) {
 		/* The path of the build folder says nothing to anybody. */
 		char text[ERR_TEXT_MAX];
@@ -258,6 +262,8 @@ static int describe(
 	time_t now = time(NULL);
 	size_t i;
 
+	(void)snprintf(a->package, sizeof(a->package), "%s",
+		w->dkms.package ? w->dkms.package : "");
 	memcpy(a->key, w->res->key, sizeof(a->key));
 	memcpy(a->source_digest, w->source.digest, sizeof(a->source_digest));
 	memcpy(a->headers_digest, w->headers_digest, sizeof(a->headers_digest));
@@ -312,15 +318,18 @@ int build_keep(struct work *w)
 {
 	CLEANUP(store_abortp) struct store_txn *t = NULL;
 	CLEANUP(freep)
-	struct verify_report *reports = calloc(w->modules_n + 1, sizeof(*reports));
+	struct verify_report *reports = calloc(BUILD_MODULES_MAX, sizeof(*reports));
 	struct artifact a = { 0 };
 	int r;
 
 	if (!reports)
 		return err_errno(w->e, -ENOMEM, "verify");
+	for (; a.depends_n < w->depends_n; a.depends_n++)
+		memcpy(a.depends[a.depends_n], w->depends[a.depends_n].key,
+			sizeof(a.depends[0]));
 	r = build_sign(w);
 	if (r == 0)
-		r = prove(w, reports);
+		r = prove(w, &a, reports);
 	if (r == 0)
 		r = store_begin(w->q->state, &t, w->e);
 	if (r == 0)

@@ -153,6 +153,8 @@ static int env_dkms(struct work *w, struct env *env)
 		r = jobs ? env_add(w, env, "parallel_jobs", jobs) : -ENOMEM;
 	if (r == 0)
 		r = env_add(w, env, "CC", w->tc.cc);
+	if (r == 0 && w->depends_n > 0)
+		r = env_add(w, env, "KBUILD_EXTRA_SYMBOLS", "/out/" BUILD_SYMBOLS);
 	return r < 0 ? err_errno(w->e, r, "environment of the build") : 0;
 }
 
@@ -300,10 +302,7 @@ static int eval_dkms(struct work *w)
 		r = dkms_parse(w->arena, data, len, &k, &w->dkms, w->e);
 	for (i = 0; r == 0 && i < w->dkms.modules_n; i++)
 		w->keeps_debug = w->keeps_debug || !w->dkms.modules[i].strip;
-	for (i = 0; r == 0 && i < w->dkms.unsupported_n; i++)
-		build_warn(w, "dkms.conf: %s is not supported and was not looked at",
-			w->dkms.unsupported[i]);
-	return r;
+	return r == 0 ? build_depends(w) : r;
 }
 
 static const char *dkms_at(struct work *w)

@@ -40,6 +40,8 @@ struct work {
 		headers_root; /* the root that the headers are below: the host's, or headers_at */
 	char headers_digest[DIGEST_HEX + 1];
 	char recipe[DIGEST_HEX + 1], config_digest[DIGEST_HEX + 1]; /* reuse.h */
+	struct artifact depends[STORE_DEPENDS_MAX]; /* what BUILD_DEPENDS[] names */
+	size_t depends_n;
 	char signer[10 + DIGEST_HEX +
 		    1]; /* "signed-by:<digest of the certificate>"; "" */
 	const char *signer_item;
@@ -47,7 +49,8 @@ struct work {
 	char *config; /* of the kernel */
 	const char *args
 		[BUILD_ARGS_MAX]; /* make arguments: of the spec, of the kernel, ours */
-	size_t args_n;
+	size_t args_n, key_args_n; /* those in the key: without ours */
+	int key_system; /* of an archive, what the spec says */
 	struct dkms dkms; /* when the source is one */
 	bool keeps_debug; /* debug information of some module is not taken off */
 	struct build_module *modules;
@@ -59,6 +62,8 @@ struct work {
 };
 
 uint64_t build_now_us(void);
+/* build.c: the key, @more in it as well. */
+int build_make_key(struct work *w, const struct list *more);
 void build_warn(struct work *w, const char *fmt, ...) _printf_(2, 3);
 
 /* build_headers.c: headers out of archives that the spec names, where the host has none. */
@@ -74,6 +79,10 @@ int build_unpack(struct work *w, const char *path, const char *to,
 
 /* build_take.c: true when what another node published is in the store now. */
 bool build_take(struct work *w);
+
+/* build_depends.c: the artifacts that w->dkms depends on; their symbols go to /out, their keys into the key. */
+#define BUILD_SYMBOLS "depends.symvers"
+int build_depends(struct work *w);
 
 /* build_reuse.c: true when another kernel's artifact is in the store for this one as well now. */
 bool build_reuse(struct work *w);

@@ -44,6 +44,28 @@ static int keep(struct subject *s, const struct env *env, const struct record *f
 		     : records_write(s->records, env->state, e);
 }
 
+/* What the others have for the same kernel. */
+static int find_peers(const struct subject *s, struct build_request *q, struct err *e)
+{
+	const struct api_node_driver *d = s->desired.drivers.items;
+	size_t n = s->desired.drivers.n;
+	struct build_peer *peers = arena_array(s->a, n + 1, sizeof(*peers));
+
+	if (!peers)
+		return err_errno(e, -ENOMEM, "driver '%s'", q->driver);
+	for (size_t i = 0; i < n; i++) {
+		const struct record *rec = records_get(
+			s->records, d[i].name, q->kernel->release);
+
+		peers[i] = (struct build_peer){ d[i].name,
+			rec && rec->reason == REASON_NONE && *rec->key ? rec->key
+								       : NULL };
+	}
+	q->peers = peers;
+	q->peers_n = n;
+	return 0;
+}
+
 static int build_driver(struct subject *s, const struct cli *c, const char *driver,
 	const char *kernel, const char *manifests, struct build_result *res,
 	struct err *e)
@@ -64,6 +86,9 @@ static int build_driver(struct subject *s, const struct cli *c, const char *driv
 	if (r < 0)
 		return r;
 	q.spec = &d->spec;
+	r = find_peers(s, &q, e);
+	if (r < 0)
+		return r;
 	(void)snprintf(rec.driver, sizeof(rec.driver), "%s", driver);
 	(void)snprintf(rec.kernel, sizeof(rec.kernel), "%s", q.kernel->release);
 	/* Before the build, so that what changes meanwhile is built again. */

@@ -447,17 +447,21 @@ static int add_commands(struct parser *p)
 	return 0;
 }
 
-static int add_unsupported(struct parser *p)
+static int add_depends(struct parser *p)
 {
-	static const enum var later[] = { V_DEPENDS };
-	size_t i;
+	size_t i, n = p->vars->n[V_DEPENDS];
 
-	p->out.unsupported = arena_array(p->a, ARRAY_SIZE(later), sizeof(char *));
-	if (!p->out.unsupported)
+	p->out.depends = arena_array(p->a, n + 1, sizeof(*p->out.depends));
+	if (!p->out.depends)
 		return no_memory(p);
-	for (i = 0; i < ARRAY_SIZE(later); i++)
-		if (*var(p, later[i], 0))
-			p->out.unsupported[p->out.unsupported_n++] = var_names[later[i]];
+	for (i = 0; i < n; i++) {
+		const char *name = var(p, V_DEPENDS, i);
+
+		if (*name && !is_word(name))
+			return invalid(p, "BUILD_DEPENDS '%.80s' is no package", name);
+		if (*name && !streq(name, p->out.package))
+			p->out.depends[p->out.depends_n++] = name;
+	}
 	return 0;
 }
 
@@ -488,7 +492,7 @@ int dkms_parse(struct arena *a, const char *data, size_t len,
 	if (r == 0)
 		r = add_commands(&p);
 	if (r == 0)
-		r = add_unsupported(&p);
+		r = add_depends(&p);
 	if (r == 0)
 		*ret = p.out;
 	return r;

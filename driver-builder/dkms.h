@@ -6,9 +6,8 @@
  *
  * Supported: PACKAGE_NAME, PACKAGE_VERSION, MAKE[], MAKE_MATCH[], CLEAN, BUILT_MODULE_NAME[] and
  * _LOCATION[], DEST_MODULE_NAME[] and _LOCATION[], BUILD_EXCLUSIVE_KERNEL/_KERNEL_MIN/_KERNEL_MAX/
- * _ARCH/_CONFIG, OBSOLETE_BY (as _KERNEL_MAX, where there is none), PATCH[]/PATCH_MATCH[], PRE_BUILD, POST_BUILD, STRIP[]. Others that change what is built
- * (BUILD_DEPENDS[]) are named in `unsupported`; those about installing on a host (POST_INSTALL, …)
- * do not concern us.
+ * _ARCH/_CONFIG, BUILD_DEPENDS[], OBSOLETE_BY (as _KERNEL_MAX, where there is none), PATCH[]/PATCH_MATCH[], PRE_BUILD, POST_BUILD, STRIP[]. Those about installing on a host (POST_INSTALL, …) do not
+ * concern us.
  */
 #pragma once
 
@@ -37,8 +36,9 @@ struct dkms {
 	size_t modules_n;
 	const char **patches; /* those that match this kernel, relative to patches/ */
 	size_t patches_n;
-	const char **unsupported; /* variables that are set and that we do not honour */
-	size_t unsupported_n;
+	const char **
+		depends; /* BUILD_DEPENDS[]: other packages, whose symbols this one uses */
+	size_t depends_n;
 };
 
 /* What dkms_parse() must know of the kernel. */

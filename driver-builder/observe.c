@@ -163,12 +163,13 @@ static bool is_buildable(struct memory *m, const struct api_build *b,
 	return k->install == KERNEL_COMPLETE;
 }
 
-static void look_artifact(struct memory *m, struct arena *a,
+static void look_artifact(struct memory *m, struct arena *a, const struct list *drivers,
 	const struct api_node_driver *d, const struct kernel *k, const struct print *now,
 	uint64_t now_us, struct plan_pair *p)
 {
 	const struct record *rec = records_get(m->records, d->name, k->release);
-	bool is_current = rec && records_is_current(rec, now);
+	bool is_current = rec && records_is_current(rec, now) &&
+			  observe_depends(m, drivers, rec);
 
 	if (is_current && rec->reason == REASON_NONE && memory_artifact(m, rec->key)) {
 		p->artifact = PLAN_ARTIFACT_READY;
@@ -379,7 +380,8 @@ static int look_driver(struct memory *m, struct arena *a, struct seen *s, size_t
 			return err_errno(e, r, "driver '%s'", d->name);
 		if (m->is_lost && !records_get(m->records, d->name, s->pick[k]->release))
 			observe_adopt(m, d, s->pick[k], now);
-		look_artifact(m, a, d, s->pick[k], now, now_us, &out->pairs[k]);
+		look_artifact(m, a, &s->desired->drivers, d, s->pick[k], now, now_us,
+			&out->pairs[k]);
 		r = share_look(&m->share, a, &s->desired->builds, d, s->pick[k]->release,
 			now_us, &out->pairs[k]);
 		if (r < 0)

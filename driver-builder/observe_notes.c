@@ -78,3 +78,41 @@ void observe_boot(struct memory *m, struct arena *a, const struct seen *s,
 	(void)snprintf(n.boot_id, sizeof(n.boot_id), "%s", s->boot_id);
 	m->is_noted |= records_set_note(m->records, &n) == 0;
 }
+
+/* Something that was built for the same kernel after @rec failed. */
+static bool is_news(
+	const struct memory *m, const struct list *drivers, const struct record *rec)
+{
+	const struct api_node_driver *d = drivers->items;
+
+	for (size_t i = 0; i < drivers->n; i++) {
+		const struct record *other = records_get(
+			m->records, d[i].name, rec->kernel);
+
+		if (other && other->reason == REASON_NONE && other->at_us > rec->at_us)
+			return true;
+	}
+	return false;
+}
+
+bool observe_depends(
+	struct memory *m, const struct list *drivers, const struct record *rec)
+{
+	const struct artifact *a;
+
+	if (rec->reason == REASON_DEPENDENCY_MISSING)
+		return !is_news(m, drivers, rec);
+	a = rec->reason == REASON_NONE ? memory_artifact(m, rec->key) : NULL;
+	for (size_t i = 0; a && i < a->depends_n; i++) {
+		const struct artifact *d = memory_artifact(m, a->depends[i]);
+		const struct record *now = d ? records_get(
+						       m->records, d->driver, rec->kernel)
+					     : NULL;
+
+		/* A driver that is wanted no more is left as it is. */
+		if (!d || (now && now->reason == REASON_NONE &&
+				  !streq(now->key, a->depends[i])))
+			return false;
+	}
+	return true;
+}

@@ -14,3 +14,7 @@ void observe_adopt(struct memory *m, const struct api_node_driver *d,
  * changes that, so that a later change is seen. */
 void observe_boot(struct memory *m, struct arena *a, const struct seen *s,
 	const struct plan_pair *running, const struct plan_driver *d);
+
+/* Is what @rec was built against still what its drivers have? False too when what it lacked was built since. */
+bool observe_depends(
+	struct memory *m, const struct list *drivers, const struct record *rec);

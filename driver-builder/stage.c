@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "boot.h"
+#include "depends.h"
 #include "elf.h"
 #include "file.h"
 #include "firmware.h"
@@ -22,6 +23,7 @@ static int prove(const struct stage *s, struct proved *p, struct err *e)
 	CLEANUP(verify_kernel_freep) struct verify_kernel *v = NULL;
 	CLEANUP(freep) struct verify_report *reports = NULL;
 	char path[PATH_MAX];
+	size_t n;
 	int r;
 
 	r = store_get(s->env->state, s->key, &p->artifact, e);
@@ -30,8 +32,9 @@ static int prove(const struct stage *s, struct proved *p, struct err *e)
 			"artifact %.12s is no longer in the store", s->key);
 	if (r < 0)
 		return err_wrap(e, r, "artifact %.12s", s->key);
-	p->paths = arena_array(p->a, p->artifact.modules_n + 1, sizeof(*p->paths));
-	reports = calloc(p->artifact.modules_n + 1, sizeof(*reports));
+	n = p->artifact.modules_n;
+	p->paths = arena_array(p->a, MAX(n, VERIFY_SIBLINGS_MAX), sizeof(*p->paths));
+	reports = calloc(MAX(n, VERIFY_SIBLINGS_MAX), sizeof(*reports));
 	if (!p->paths || !reports)
 		return err_errno(e, -ENOMEM, "artifact %.12s", s->key);
 	for (size_t i = 0; i < p->artifact.modules_n; i++) {
@@ -49,8 +52,12 @@ static int prove(const struct stage *s, struct proved *p, struct err *e)
 		err_clear(e);
 		return 0;
 	}
+	/* What it was built against counts as loaded before it. */
 	if (r == 0)
-		r = verify_files(v, p->paths, p->artifact.modules_n, reports, e);
+		r = depends_paths(s->env->state, &p->artifact, p->a, p->paths,
+			VERIFY_SIBLINGS_MAX, &n, e);
+	if (r == 0)
+		r = verify_files(v, p->paths, n, reports, e);
 	return r < 0 ? err_wrap(e, r, "verify for '%s'", s->kernel->release) : 0;
 }
 

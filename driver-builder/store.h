@@ -11,7 +11,7 @@
 #include "digest.h"
 #include "err.h"
 
-enum { STORE_MODULES_MAX = 256, STORE_MANIFEST_MAX = 1 << 20 };
+enum { STORE_MODULES_MAX = 256, STORE_DEPENDS_MAX = 8, STORE_MANIFEST_MAX = 1 << 20 };
 
 struct artifact_module {
 	char name[64]; /* kernel's name, with '_' */
@@ -29,6 +29,11 @@ struct artifact {
 	char source_digest[DIGEST_HEX + 1], headers_digest[DIGEST_HEX + 1];
 	char created_at[32];
 	int64_t build_seconds;
+	char package
+		[128]; /* PACKAGE_NAME, when built by DKMS: what BUILD_DEPENDS[] names; "" */
+	/* Artifacts of other drivers whose symbols its modules use. */
+	char depends[STORE_DEPENDS_MAX][DIGEST_HEX + 1];
+	size_t depends_n;
 	/* For reuse.h; "" in artifacts that cannot be reused. */
 	char recipe[DIGEST_HEX + 1], config_digest[DIGEST_HEX + 1];
 	char reused_from[DIGEST_HEX +

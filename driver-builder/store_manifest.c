@@ -34,6 +34,24 @@ static int set_digest(struct json *j, const char *key, const char *digest)
 	return json_set_str(j, key, *digest ? digest : NULL);
 }
 
+static int set_depends(struct json *j, const struct artifact *a)
+{
+	struct json *list = json_new_array();
+	int r = list ? 0 : -ENOMEM;
+
+	if (a->depends_n == 0) {
+		json_free(list);
+		return 0;
+	}
+	for (size_t i = 0; r == 0 && i < a->depends_n; i++)
+		r = json_add(list, json_new_str(a->depends[i]));
+	if (r < 0) {
+		json_free(list);
+		return r;
+	}
+	return json_set(j, "depends", list);
+}
+
 static struct json *artifact_json(const struct artifact *a)
 {
 	CLEANUP(json_freep) struct json *j = json_new_object();
@@ -56,7 +74,8 @@ static struct json *artifact_json(const struct artifact *a)
 		json_set_int(j, "buildSeconds", a->build_seconds) < 0 ||
 		set_digest(j, "recipe", a->recipe) < 0 ||
 		set_digest(j, "configDigest", a->config_digest) < 0 ||
-		set_digest(j, "reusedFrom", a->reused_from) < 0) {
+		set_digest(j, "reusedFrom", a->reused_from) < 0 ||
+		set_digest(j, "package", a->package) < 0 || set_depends(j, a) < 0) {
 		json_free(mods);
 		return NULL;
 	}
@@ -151,6 +170,25 @@ static int parse_module(const struct json *j, struct artifact_module *m, struct 
 	return r;
 }
 
+static int parse_depends(const struct json *j, struct artifact *m, struct err *e)
+{
+	const struct json *list = json_get(j, "depends");
+	size_t n = json_len(list);
+
+	if (!json_has(j, "depends"))
+		return 0;
+	if (json_type(list) != JSON_ARRAY || n > STORE_DEPENDS_MAX)
+		return bad(e, "depends");
+	for (; m->depends_n < n; m->depends_n++) {
+		const char *s = json_str(json_at(list, m->depends_n));
+
+		if (!s || !key_is_valid(s))
+			return bad(e, "depends");
+		memcpy(m->depends[m->depends_n], s, DIGEST_HEX + 1);
+	}
+	return 0;
+}
+
 static int parse_head(const struct json *j, struct artifact *m, struct err *e)
 {
 	int r = STR(key, "key");
@@ -177,6 +215,10 @@ static int parse_head(const struct json *j, struct artifact *m, struct err *e)
 		r = get_digest(j, "configDigest", m->config_digest, e);
 	if (r == 0)
 		r = get_digest(j, "reusedFrom", m->reused_from, e);
+	if (r == 0 && json_has(j, "package"))
+		r = STR(package, "package");
+	if (r == 0)
+		r = parse_depends(j, m, e);
 	return r == 0 ? get_int(j, "buildSeconds", &m->build_seconds, e) : r;
 }
 

@@ -11,6 +11,9 @@ static const struct {
 	[REASON_HEADERS_MISSING] = { "HeadersMissing",
 		"install the kernel's headers package (linux-headers-<release> on Debian and "
 		"Ubuntu, kernel-devel on Fedora and RHEL) on the node; the build starts by itself" },
+	[REASON_DEPENDENCY_MISSING] = { "DependencyMissing",
+		"the driver is built against another one's modules: add an AcceleratorDriver for the "
+		"package that the message names; once that is built, this one is too" },
 	[REASON_COMPILER_MISSING] = { "CompilerMissing",
 		"set build.toolchain to Self and use the agent image with a toolchain, or install "
 		"gcc, make and binutils on the node" },

@@ -26,8 +26,8 @@ static void check(const struct dkms *d)
 	}
 	for (size_t i = 0; i < d->patches_n; i++)
 		HOLDS(*d->patches[i] && is_inside(d->patches[i]));
-	for (size_t i = 0; i < d->unsupported_n; i++)
-		HOLDS(*d->unsupported[i]);
+	for (size_t i = 0; i < d->depends_n; i++)
+		HOLDS(*d->depends[i] && !strchr(d->depends[i], '/'));
 	HOLDS(*d->make && *d->clean);
 	HOLDS(is_inside(d->pre_build) && is_inside(d->post_build));
 }
