@@ -118,6 +118,10 @@ demo-standalone: ## the same without any cluster, with NVIDIA's driver beside it
 	$(Q)test/standalone/demo.sh
 lint: ## format, clang-tidy, cppcheck, banned calls, direction of includes
 	$(Q)hack/lint.sh
+check-arm64: ## compile every source for arm64
+	$(Q)hack/arm64.sh
+print-cflags: # for hack/arm64.sh
+	$(info $(CPPFLAGS) -I. $(CSTD) $(WARN) $(PKG_CFLAGS) $(CFLAGS))@:
 bench: ## figures, each as a ratio to a peer measured in the same run
 	$(Q)test/bench/run.sh
 image: all ## container images into build/images, without a registry
@@ -165,4 +169,4 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s'|'
 
-.PHONY: all docs manifests san-programs unit check setup test test-long demo demo-standalone lint bench image cluster fuzz fuzz-targets install clean help
+.PHONY: all docs manifests san-programs unit check setup test test-long demo demo-standalone lint check-arm64 print-cflags bench image cluster fuzz fuzz-targets install clean help
