@@ -3,7 +3,7 @@
 # make test: everything that CI runs, from nothing. Each stage says how long it took; one that fails does not stop the
 # others; the last line is "N passed, N failed, N skipped" and the exit status says the same.
 # usage: run.sh [--long] [STAGE...]     stages: setup build lint kernels unit fuzz image cluster chart plugin vendors agent e2e
-#        --long adds: sim fuzzing plugin-long matrix standalone reboots k8s-1.36
+#        --long adds: sim arm64 fuzzing plugin-long matrix standalone reboots k8s-1.36
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 . test/lib.sh
@@ -78,6 +78,7 @@ stage agent test/agent/run.sh
 stage e2e test/e2e/run.sh
 if [ $long = 1 ]; then
 	stage sim env SEEDS=10000 build/unit/controller/test_sim
+	stage arm64 hack/arm64.sh
 	stage registry test/registry/run.sh
 	stage fuzzing test/fuzz/run.sh --seconds 120
 	stage plugin-long env LONG=1 test/plugin/run.sh dead_stream connects no_memory
