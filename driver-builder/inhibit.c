@@ -22,6 +22,8 @@ struct inhibit {
 	int other; /* the child's end, while it starts */
 	uint64_t retry_at_us;
 	bool is_ending; /* we let go; its end is no news */
+	bool was_told; /* that it cannot be held: a host without a bus loses it every time */
+	uint64_t taken_at_us;
 };
 
 int inhibit_new(struct loop *l, const char *root, struct inhibit **ret, struct err *e)
@@ -72,7 +74,9 @@ static void on_end(const struct child_result *res, void *user)
 	if (!i->is_ending) {
 		(void)snprintf(said, sizeof(said), "%.*s",
 			(int)MIN(res->out_len, sizeof(said) - 1), res->out);
-		log_event(LOG_WARN, "shutdown lock lost", "error", said, NULL);
+		if (!i->was_told || loop_now(i->loop) > i->taken_at_us + RETRY_US)
+			log_event(LOG_WARN, "shutdown lock lost", "error", said, NULL);
+		i->was_told = true;
 		i->retry_at_us = loop_now(i->loop) + RETRY_US;
 	}
 }
@@ -102,7 +106,8 @@ static void take(struct inhibit *i, const char *why)
 
 	if (loop_now(i->loop) < i->retry_at_us || !is_possible(i))
 		return;
-	i->retry_at_us = loop_now(i->loop) + RETRY_US;
+	i->taken_at_us = loop_now(i->loop);
+	i->retry_at_us = i->taken_at_us + RETRY_US;
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return;
 	i->hold = ends[1];
@@ -128,6 +133,7 @@ void inhibit_set(struct inhibit *i, const char *why)
 	} else if (!why && i->child && !i->is_ending) {
 		i->is_ending = true;
 		i->retry_at_us = 0;
+		i->was_told = false;
 		let_go(i);
 	}
 }

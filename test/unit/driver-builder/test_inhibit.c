@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -230,6 +231,60 @@ static void test_killed(void **state)
 	assert_true(is_gone(h, pid));
 }
 
+static uint64_t fake_now(void *user)
+{
+	return *(const uint64_t *)user;
+}
+
+/* Wants the lock, and sees it lost. */
+static void lose(struct loop *l, struct inhibit *i)
+{
+	inhibit_set(i, "why");
+	assert_true(inhibit_is_held(i));
+	for (uint64_t until = now_us() + PATIENCE_US;
+		inhibit_is_held(i) && now_us() < until;)
+		(void)loop_step(l, 20 * USEC_PER_MSEC);
+	assert_false(inhibit_is_held(i));
+}
+
+/* A host without a bus loses the lock every time: said once, not with every attempt. */
+static void test_the_same_loss_is_said_once(void **state)
+{
+	static const char lost[] = "shutdown lock lost";
+	struct host *h = *state;
+	struct inhibit *i = NULL;
+	struct loop *l = NULL;
+	uint64_t at_us = USEC_PER_SEC;
+	const struct loop_clock clock = { .now_us = fake_now, .user = &at_us };
+	char path[PATH_MAX];
+	char *said = NULL;
+	size_t len = 0, n = 0;
+	int fd, was;
+
+	if (!h->is_ready)
+		skip();
+	put(h, "usr/bin/systemd-inhibit", "#!/bin/sh\necho no bus\nexit 1\n", 0755);
+	assert_int_equal(path_join(path, sizeof(path), h->top, "log", NULL), 0);
+	fd = open(path, O_CREAT | O_RDWR | O_APPEND | O_CLOEXEC, 0600);
+	was = dup(STDERR_FILENO);
+	assert_true(fd >= 0 && was >= 0);
+	assert_true(dup2(fd, STDERR_FILENO) >= 0);
+	assert_int_equal(loop_new(&l, &clock, NULL), 0);
+	assert_int_equal(inhibit_new(l, h->top, &i, NULL), 0);
+	for (int round = 0; round < 3; round++, at_us += 40 * USEC_PER_SEC)
+		lose(l, i);
+	assert_true(dup2(was, STDERR_FILENO) >= 0);
+	(void)close(was);
+	(void)close(fd);
+	inhibit_free(i);
+	loop_free(l);
+	assert_int_equal(file_read(path, 65536, &said, &len, NULL), 0);
+	for (const char *at = said; at && (at = strstr(at, lost)); at += sizeof(lost) - 1)
+		n++;
+	free(said);
+	assert_int_equal(n, 1);
+}
+
 static void test_no_systemd(void **state)
 {
 	struct host *h = *state;
@@ -251,6 +306,7 @@ int main(void)
 		T(test_a_lost_lock_is_known),
 		T(test_an_orderly_end),
 		T(test_killed),
+		T(test_the_same_loss_is_said_once),
 		T(test_no_systemd),
 	};
 
