@@ -280,8 +280,11 @@ static void on_step_done(const struct err *result, void *user)
 	st->attempts++;
 	st->retry_us = now + back_off(st->attempts, STEP_RETRY_MIN_US, STEP_RETRY_MAX_US);
 	/* It was tried, and what worked is back: once is enough until something changes. */
-	if (result->code == -ECANCELED)
+	if (result->code == -ECANCELED) {
 		st->retry_us = UINT64_MAX;
+		records_reject(a->memory.records, a->step.driver, a->step.key);
+		agent_save(a);
+	}
 	st->done_us = 0;
 	agent_say(a, false, step_events[a->step.verb].bad, a->step.driver, a->step.kernel,
 		st->reason, st->message);
@@ -324,7 +327,10 @@ static void start_step(struct agent *a, const struct seen *s, const struct plan_
 	const struct kernel *k = kernel_of(s, x);
 	bool needs_key = x->verb == PLAN_LOAD || x->verb == PLAN_REPLACE ||
 			 x->verb == PLAN_INSTALL;
-	const char *key = needs_key ? pd->pairs[x->kernel].key : NULL;
+	const struct plan_pair *pair = needs_key ? &pd->pairs[x->kernel] : NULL;
+	const char *key = !pair			    ? NULL
+			  : x->verb == PLAN_INSTALL ? pair->install_key
+						    : pair->key;
 	struct stage stage = {
 		.env = &a->o->env,
 		.kernel = k,

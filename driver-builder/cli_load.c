@@ -120,6 +120,13 @@ int cli_load(struct cli *c, int argc, char **argv)
 	r = stage_replace(&stage, &e);
 	if (r == 0)
 		r = note_loaded(&s, &c->env, driver, running->release, rec->key, &e);
+	if (r == -ECANCELED) {
+		struct err why = { 0 };
+
+		records_reject(s.records, driver->name, rec->key);
+		if (records_write_notes(s.records, c->env.state, &why) < 0)
+			(void)err_wrap(&e, r, "not noted (%.200s)", why.text);
+	}
 	return finish(c, driver->name, "loaded", r, &e);
 }
 

@@ -200,10 +200,13 @@ static void look_installed(struct memory *m, struct arena *a,
 	const struct api_node_driver *d, const struct kernel *k, bool is_listed,
 	struct plan_pair *p)
 {
-	const struct artifact *art = p->artifact == PLAN_ARTIFACT_READY
-					     ? memory_artifact(m, p->key)
-					     : NULL;
+	const struct artifact *art;
 
+	p->install_key = p->artifact == PLAN_ARTIFACT_READY
+				 ? arena_strdup(a, observe_install_key(m, d->name,
+							   k->release, p->key))
+				 : NULL;
+	art = p->install_key ? memory_artifact(m, p->install_key) : NULL;
 	if (art)
 		p->installed = boot_check(m->env->root, k->release, art, m->digests);
 	else if (boot_has_any(m->env->root, k->release, &d->spec.modules))
@@ -211,8 +214,8 @@ static void look_installed(struct memory *m, struct arena *a,
 	if (p->installed == PLAN_INSTALLED_SAME && is_listed &&
 		!boot_has_config(a, m->env->root, d->name, &d->spec.modules))
 		p->installed = PLAN_INSTALLED_OTHER;
-	p->install = step_failure(
-		memory_step(m, "install", d->name, k->release), p->key, d->generation);
+	p->install = step_failure(memory_step(m, "install", d->name, k->release),
+		p->install_key, d->generation);
 }
 
 static bool is_module_of(const struct list *modules, const char *name)

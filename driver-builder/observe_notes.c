@@ -116,3 +116,15 @@ bool observe_depends(
 	}
 	return true;
 }
+
+const char *observe_install_key(
+	struct memory *m, const char *driver, const char *release, const char *key)
+{
+	const struct note *n = records_note(m->records, driver);
+	const struct artifact *a;
+
+	if (!n || !*n->rejected || !*n->key || !key || !streq(n->rejected, key))
+		return key;
+	a = memory_artifact(m, n->key);
+	return a && streq(a->kernel, release) ? a->key : key;
+}

@@ -18,3 +18,8 @@ void observe_boot(struct memory *m, struct arena *a, const struct seen *s,
 /* Is what @rec was built against still what its drivers have? False too when what it lacked was built since. */
 bool observe_depends(
 	struct memory *m, const struct list *drivers, const struct record *rec);
+
+/* What the host's boot shall load where @key is wanted: the build that is loaded, when @key was to replace
+ * it and did not work. */
+const char *observe_install_key(
+	struct memory *m, const char *driver, const char *release, const char *key);

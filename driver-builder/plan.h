@@ -39,6 +39,8 @@ struct plan_pair {
 	int64_t build_seconds;
 	const char *digest; /* under which we published it; NULL: we did not */
 	enum plan_installed installed;
+	const char *
+		install_key; /* what the boot shall load: @key, or what worked before it */
 	struct plan_failure install; /* why installing failed */
 };
 

@@ -84,7 +84,8 @@ static int parse_note(struct records *r, const struct json *j)
 	memset(&n, 0, sizeof(n));
 	if (!COPY(n.driver, j, "driver") || !COPY(n.key, j, "key") ||
 		!COPY(n.version, j, "version") || !COPY(n.kernel, j, "kernel") ||
-		!COPY(n.boot_id, j, "bootID") || !*n.driver)
+		!COPY(n.boot_id, j, "bootID") || !COPY(n.rejected, j, "rejected") ||
+		!*n.driver)
 		return -EBADMSG;
 	if (!json_get_str(j, "parameters") || !COPY(n.parameters, j, "parameters"))
 		memcpy(n.parameters, NOTE_UNKNOWN, sizeof(NOTE_UNKNOWN));
@@ -165,7 +166,8 @@ static struct json *print_note(const struct note *n)
 		json_set_str(j, "version", n->version) < 0 ||
 		json_set_str(j, "kernel", n->kernel) < 0 ||
 		json_set_str(j, "bootID", n->boot_id) < 0 ||
-		json_set_str(j, "parameters", n->parameters) < 0)
+		json_set_str(j, "parameters", n->parameters) < 0 ||
+		json_set_str(j, "rejected", *n->rejected ? n->rejected : NULL) < 0)
 		return NULL;
 	return TAKE(j);
 }
@@ -288,6 +290,14 @@ void records_prune(struct records *r,
 const struct note *records_note(const struct records *r, const char *driver)
 {
 	return map_get(r->notes, driver);
+}
+
+void records_reject(struct records *r, const char *driver, const char *key)
+{
+	struct note *n = map_get(r->notes, driver);
+
+	if (n && !streq(n->key, key))
+		(void)snprintf(n->rejected, sizeof(n->rejected), "%s", key);
 }
 
 int records_set_note(struct records *r, const struct note *n)

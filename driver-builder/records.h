@@ -33,6 +33,8 @@ enum { NOTE_PARAMETERS_MAX = 4096 };
 struct note { /* what is loaded or was loaded last */
 	char driver[256], key[DIGEST_HEX + 1], version[128], kernel[65], boot_id[64];
 	char parameters[NOTE_PARAMETERS_MAX]; /* stage_parameters() of that load */
+	/* What was to replace it and did not work, so that it is @key that a boot shall load; "" */
+	char rejected[DIGEST_HEX + 1];
 };
 
 struct records;
@@ -64,6 +66,9 @@ void records_prune(struct records *r,
 
 const struct note *records_note(const struct records *r, const char *driver);
 int records_set_note(struct records *r, const struct note *n) _must_check_;
+/* Notes that @key was tried for @driver and what was loaded before is loaded again. Without a note of that
+ * there is nothing to go back to, and nothing is noted. */
+void records_reject(struct records *r, const char *driver, const char *key);
 
 /* All keys that records and notes name (const char *, borrowed until the next change). */
 int records_keys(const struct records *r, struct arena *a, struct list *ret) _must_check_;
