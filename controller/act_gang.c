@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Lists where the pods of a gang are, when a wave comes to one of its nodes. */
+/* Lists where the pods of a gang are, and asks how many it needs, when a wave comes to one of its nodes. */
 #include "act.h"
 #include "arena.h"
 #include "gang.h"
@@ -9,6 +9,39 @@ enum { PATH_MAX_ = 2048, PODS_PAGE = 100, GANG_ARENA = 4 << 20 };
 
 static int list_page(
 	struct reconcile *rc, struct op *op, const char *more, struct err *e);
+
+/* The gang is known, as well as it can be. */
+static void finish(struct reconcile *rc, struct op *op, const char *why)
+{
+	if (op->failed >= 0)
+		op->failed = fleet_set_gang(rc->fleet, &op->gang);
+	if (op->failed < 0)
+		log_event(
+			LOG_WARN, "gang not listed", "gang", op->name, "why", why, NULL);
+	op_drop_gang(op);
+	(void)map_del(rc->gangs, op->name);
+}
+
+/* Without an answer, for whatever reason, it counts as needing all of its pods. */
+static void object_done(struct op *op, const struct kube_response *res)
+{
+	if (res->result >= 0)
+		op->gang->min = gang_min(op->name, res->obj);
+	op->failed = 0;
+	finish(op->owner, op, "");
+}
+
+/* False when there is nothing to ask. */
+static bool ask_object(struct reconcile *rc, struct op *op)
+{
+	struct buf path CLEANUP(buf_done);
+	struct err e = { 0 };
+
+	buf_init(&path, PATH_MAX_);
+	return gang_object(&path, op->name) >= 0 &&
+	       op_start(op, rc->kube, "GET", buf_cstr(&path), NULL, NULL, object_done,
+		       &e) >= 0;
+}
 
 static void page_done(struct op *op, const struct kube_response *res)
 {
@@ -25,13 +58,8 @@ static void page_done(struct op *op, const struct kube_response *res)
 			return;
 	}
 	op->failed = r;
-	if (r >= 0)
-		r = fleet_set_gang(rc->fleet, &op->gang);
-	if (r < 0)
-		log_event(LOG_WARN, "gang not listed", "gang", op->name, "why",
-			res->message, NULL);
-	op_drop_gang(op);
-	(void)map_del(rc->gangs, op->name);
+	if (r < 0 || !ask_object(rc, op))
+		finish(rc, op, view_str(res->message));
 }
 
 static int list_page(struct reconcile *rc, struct op *op, const char *more, struct err *e)

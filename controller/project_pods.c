@@ -130,38 +130,71 @@ struct view_gang *project_gang_new(const char *key, size_t size)
 	return NULL;
 }
 
-static bool has_name(const struct list *names, const char *name)
+/* The place of @name among the nodes, or their number. */
+static size_t place_of(const struct list *names, const char *name)
 {
-	for (size_t i = 0; i < names->n; i++)
-		if (streq(*VIEW_AT(const char *, *names, i), name))
-			return true;
-	return false;
+	size_t i = 0;
+
+	while (i < names->n && !streq(*VIEW_AT(const char *, *names, i), name))
+		i++;
+	return i;
+}
+
+static bool is_running(const struct json *pod)
+{
+	const char *phase = view_str(json_str(json_path(pod, "status.phase")));
+
+	return streq(phase, "Running") &&
+	       !json_str(json_path(pod, "metadata.deletionTimestamp"));
+}
+
+/* Room for @more nodes. */
+static int grow_gang(struct view_gang *g, size_t more, uint32_t **ret_running)
+{
+	const char **names = arena_array(g->arena, g->nodes.n + more + 1, sizeof(*names));
+	uint32_t *running = arena_array(
+		g->arena, g->nodes.n + more + 1, sizeof(*running));
+
+	if (!names || !running)
+		return -ENOMEM;
+	if (g->nodes.n > 0) {
+		memcpy(names, g->nodes.items, g->nodes.n * sizeof(*names));
+		memcpy(running, g->running, g->nodes.n * sizeof(*running));
+	}
+	g->nodes.items = names;
+	g->running = *ret_running = running;
+	return 0;
 }
 
 int project_gang(struct view_gang *g, const struct json *list)
 {
 	const struct json *items = json_get(list, "items");
-	const char **all = arena_array(
-		g->arena, g->nodes.n + json_len(items) + 1, sizeof(*all));
+	uint32_t *running;
+	int r = grow_gang(g, json_len(items), &running);
 
-	if (!all)
-		return -ENOMEM;
-	if (g->nodes.n > 0)
-		memcpy(all, g->nodes.items, g->nodes.n * sizeof(*all));
-	g->nodes.items = all;
-	for (size_t i = 0; i < json_len(items); i++) {
+	for (size_t i = 0; r >= 0 && i < json_len(items); i++) {
 		const struct json *pod = json_at(items, i);
 		const char *node = json_str(json_path(pod, "spec.nodeName")), *key;
+		size_t at;
 
 		if (gang_of(g->arena, pod, &key) < 0)
 			return -ENOMEM;
-		if (!key || !streq(key, g->key) || str_empty(node) || has_ended(pod) ||
-			has_name(&g->nodes, node))
+		if (!key || !streq(key, g->key) || has_ended(pod))
 			continue;
-		all[g->nodes.n] = arena_strdup(g->arena, node);
-		if (!all[g->nodes.n])
-			return -ENOMEM;
-		g->nodes.n++;
+		g->min = MAX(g->min, gang_min_of_pod(pod));
+		if (str_empty(node))
+			continue;
+		at = place_of(&g->nodes, node);
+		if (at == g->nodes.n) {
+			const char **name = VIEW_AT(const char *, g->nodes, at);
+
+			*name = arena_strdup(g->arena, node);
+			if (!*name)
+				return -ENOMEM;
+			running[at] = 0;
+			g->nodes.n++;
+		}
+		running[at] += is_running(pod);
 	}
-	return 0;
+	return r;
 }

@@ -97,6 +97,8 @@ struct view_gang {
 	struct arena *arena; /* what this lives in */
 	const char *key;
 	struct list nodes; /* const char *, no name twice */
+	const uint32_t *running; /* of each of them: pods that run; NULL: not counted */
+	int64_t min; /* pods without which it does not go on; 0: it needs all */
 	int64_t listed_at; /* seconds */
 };
 

@@ -133,6 +133,44 @@ static void add_gang(struct wave *w, struct unit *u, const struct view_gang *g)
 	}
 }
 
+/* Whether pods that ran on @m at @listed_at still do, for all that we did: no wave has it, or has had it since. */
+static bool is_undisturbed(const struct wave_node *m, int64_t listed_at)
+{
+	const struct view_node *v = m->node;
+	const struct view_upgrade *ups[] = { &v->upgrade, wave_effective(v),
+		&m->upgrade };
+
+	if (!v->has_node || !v->is_ready || v->is_deleting || v->is_cordoned)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(ups); i++) {
+		int64_t since = ups[i]->since - (ups[i]->state == API_UPGRADE_REQUIRED);
+
+		if (wave_is_active(ups[i]->state) ||
+			(ups[i]->state != API_UPGRADE_NONE && since >= listed_at))
+			return false;
+	}
+	return true;
+}
+
+/* Whether the pods of @g on @n are more than it needs: enough of the others stay where they are. */
+static bool is_surplus(
+	struct wave *w, const struct wave_node *n, const struct view_gang *g)
+{
+	const char *const *names = g->nodes.items;
+	int64_t staying = 0;
+
+	if (g->min <= 0 || !g->running)
+		return false;
+	for (size_t i = 0; i < g->nodes.n; i++) {
+		const struct wave_node *m = find_node(w, names[i]);
+
+		/* One that we do not manage stays. */
+		if (m != n && (!m || is_undisturbed(m, g->listed_at)))
+			staying += g->running[i];
+	}
+	return staying >= g->min;
+}
+
 static void policies_of(
 	const struct wave *w, const struct wave_node *n, struct wave_policies *ret)
 {
@@ -169,10 +207,10 @@ static int add_node(struct wave *w, struct unit *u, struct wave_node *n)
 		r = g ? sort_all(w) : want_gang(w, key);
 		if (r < 0)
 			return r;
-		if (g)
-			add_gang(w, u, g);
-		else
+		if (!g)
 			u->is_known = false;
+		else if (u->n > 1 || !is_surplus(w, n, g))
+			add_gang(w, u, g);
 	}
 	return 0;
 }

@@ -102,6 +102,7 @@ struct gang {
 	bool is_listed;
 	struct view_gang v;
 	const char *names[NODES_MAX];
+	uint32_t running[NODES_MAX];
 };
 
 struct sim {
@@ -119,6 +120,8 @@ struct sim {
 	struct view_driver *driver_ptrs[DRIVERS_MAX];
 	struct view_class *class_ptr;
 	struct gang gangs[GANGS_MAX];
+	int64_t gang_min
+		[GANGS_MAX]; /* pods without which it does not go on; 0: it needs all */
 	struct view_gang *gang_ptrs[GANGS_MAX];
 	struct arena *arena;
 	struct sim_result *res;
@@ -263,6 +266,9 @@ static void make_node(struct sim *s, size_t i)
 		};
 		if (n->pods[p].is_there && n->pods[p].uses_devices && below(s, 4) == 0)
 			n->pods[p].gang = 1 + (unsigned)below(s, GANGS_MAX);
+		else if (p == 0 && s->gang_min[0] > 0 && n->pods[p].uses_devices)
+			n->pods[p].gang =
+				1; /* a gang that is large enough to spare some */
 		(void)snprintf(n->pod_names[p], sizeof(n->pod_names[p]), "p%zu", p);
 	}
 	n->v.name = n->name;
@@ -270,8 +276,20 @@ static void make_node(struct sim *s, size_t i)
 	s->node_ptrs[i] = &n->v;
 }
 
+/* By the seed alone, and not with every one: what a seed did before there was a minimum, it still does. */
+static void make_minima(struct sim *s)
+{
+	static const bool has_minimum[7] = {
+		[0] = true, [2] = true, [3] = true, [5] = true
+	};
+
+	for (size_t i = 0; has_minimum[s->seed % 7] && i < GANGS_MAX; i++)
+		s->gang_min[i] = 1 + (int64_t)((s->seed / 7 + i) % 3);
+}
+
 static void make_fleet(struct sim *s)
 {
+	make_minima(s);
 	s->n_nodes = 1 + below(s, NODES_MAX);
 	s->n_drivers = 1 + below(s, DRIVERS_MAX);
 	for (size_t i = 0; i < s->n_drivers; i++)
@@ -574,6 +592,16 @@ static bool has_gang(const struct node *n, unsigned gang)
 	return false;
 }
 
+static uint32_t running_of(const struct node *n, unsigned gang)
+{
+	uint32_t k = 0;
+
+	for (size_t i = 0; i < PODS_MAX; i++)
+		k += n->pods[i].is_there && !n->pods[i].is_deleting &&
+		     n->pods[i].gang == gang;
+	return k;
+}
+
 static void list_gang(struct sim *s, const char *key)
 {
 	struct gang *g = &s->gangs[streq(key, gang_keys[1])];
@@ -581,16 +609,45 @@ static void list_gang(struct sim *s, const char *key)
 	if (trouble(s, 15))
 		return;
 	g->is_listed = true;
-	g->v = (struct view_gang){ .key = gang_keys[g - s->gangs], .listed_at = s->now };
+	g->v = (struct view_gang){ .key = gang_keys[g - s->gangs],
+		.listed_at = s->now,
+		.running = g->running,
+		.min = s->gang_min[g - s->gangs] };
 	g->v.nodes.items = g->names;
-	for (size_t i = 0; i < s->n_nodes; i++)
-		if (has_gang(&s->nodes[i], (unsigned)(g - s->gangs) + 1))
-			g->names[g->v.nodes.n++] = s->nodes[i].name;
+	for (size_t i = 0; i < s->n_nodes; i++) {
+		unsigned gang = (unsigned)(g - s->gangs) + 1;
+
+		if (!has_gang(&s->nodes[i], gang))
+			continue;
+		g->running[g->v.nodes.n] = running_of(&s->nodes[i], gang);
+		g->names[g->v.nodes.n++] = s->nodes[i].name;
+	}
 	s->view.n_gangs = 0;
 	for (size_t i = 0; i < GANGS_MAX; i++)
 		if (s->gangs[i].is_listed)
 			s->gang_ptrs[s->view.n_gangs++] = &s->gangs[i].v;
 	s->changed = true;
+}
+
+/* Whether the gang goes on without its pods on @n: by what is so, whatever the controller has listed. */
+static bool is_spare(
+	struct sim *s, const struct plan *p, const struct node *n, unsigned gang)
+{
+	int64_t staying = 0;
+
+	if (s->gang_min[gang - 1] == 0)
+		return false;
+	for (size_t i = 0; i < s->n_nodes; i++) {
+		const struct node *m = &s->nodes[i];
+		const struct plan_node *out = NULL;
+
+		for (size_t k = 0; k < p->n_nodes && !out; k++)
+			if (p->nodes[k].node == &m->v)
+				out = &p->nodes[k];
+		if (m != n && m->v.is_ready && !is_busy(m, out))
+			staying += running_of(m, gang);
+	}
+	return staying >= s->gang_min[gang - 1];
 }
 
 /* Nodes of a gang that could have started as well, and were left out. */
@@ -616,7 +673,9 @@ static void check_gang(
 				!streq(o->upgrade.reason, WAVE_GANG)))
 			continue;
 		for (unsigned g = 1; g <= GANGS_MAX; g++)
-			if (has_gang(n, g) && has_gang(m, g))
+			if (has_gang(n, g) && has_gang(m, g) && is_spare(s, p, n, g))
+				s->res->surplus++;
+			else if (has_gang(n, g) && has_gang(m, g))
 				broken(s, "half a gang: '%s' started without '%s'",
 					n->name, m->name);
 	}
@@ -874,7 +933,7 @@ static void run_pods(struct sim *s, struct node *n)
 			p->is_there = p->is_deleting = false;
 		/* a gang that was there once ends one day and does not come again */
 		if (p->gang && p->is_there && !p->is_deleting && !s->is_calm &&
-			below(s, 200) == 0)
+			below(s, 200) == 0 && s->gang_min[p->gang - 1] == 0)
 			p->is_there = false;
 		if (!p->is_there && !p->gang && !n->obj.is_unschedulable &&
 			trouble(s, 10))

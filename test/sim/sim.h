@@ -13,6 +13,8 @@ struct sim_result {
 	unsigned upgrades, failures, evictions, conflicts, offline, restarts, reboots,
 		rollbacks;
 	unsigned grouped, gang_evictions;
+	unsigned
+		surplus; /* starts of a node alone, because its gang goes on without it */
 };
 
 /* Runs one seed. @trace prints what happens to stderr. False: see broken. */

@@ -107,6 +107,81 @@ static void test_no_keys(void **state)
 	}
 }
 
+/* Where a gang says how many pods it needs. */
+static void test_minimum(void **state)
+{
+	static const struct {
+		const char *name, *key, *path, *object;
+		int64_t min;
+	} rows[] = {
+		{ "Volcano", "a/volcano/x",
+			"/apis/scheduling.volcano.sh/v1beta1/namespaces/a/podgroups/x",
+			"{\"spec\":{\"minMember\":3}}", 3 },
+		{ "Volcano's older mark", "a/podgroup/x",
+			"/apis/scheduling.volcano.sh/v1beta1/namespaces/a/podgroups/x",
+			"{\"spec\":{\"minMember\":1}}", 1 },
+		{ "coscheduling", "a/coscheduling/x%2F..",
+			"/apis/scheduling.x-k8s.io/v1alpha1/namespaces/a/podgroups/"
+			"x%252F..",
+			"{\"spec\":{\"minMember\":2}}", 2 },
+		{ "the scheduler's own", "a/group/x",
+			"/apis/scheduling.k8s.io/v1alpha2/namespaces/a/podgroups/x",
+			"{\"spec\":{\"schedulingPolicy\":{\"gang\":{\"minCount\":4}}}}",
+			4 },
+		{ "the scheduler's own, no gang", "a/group/x",
+			"/apis/scheduling.k8s.io/v1alpha2/namespaces/a/podgroups/x",
+			"{\"spec\":{\"schedulingPolicy\":{\"basic\":{}}}}", 0 },
+		{ "a Job has none", "a/job/x", NULL, "{\"spec\":{\"minMember\":2}}", 0 },
+		{ "less than nothing", "a/volcano/x",
+			"/apis/scheduling.volcano.sh/v1beta1/namespaces/a/podgroups/x",
+			"{\"spec\":{\"minMember\":-3}}", 0 },
+		{ "no number", "a/volcano/x",
+			"/apis/scheduling.volcano.sh/v1beta1/namespaces/a/podgroups/x",
+			"{\"spec\":{\"minMember\":\"3\"}}", 0 },
+		{ "no object", "a/volcano/x",
+			"/apis/scheduling.volcano.sh/v1beta1/namespaces/a/podgroups/x",
+			"[]", 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		CLEANUP(json_freep) struct json *j = NULL;
+		struct buf b CLEANUP(buf_done);
+
+		buf_init(&b, 4096);
+		assert_int_equal(
+			json_parse(rows[i].object, strlen(rows[i].object), &j, NULL), 0);
+		assert_int_equal(
+			gang_object(&b, rows[i].key), rows[i].path ? 0 : -ENOENT);
+		if (rows[i].path && !streq(buf_cstr(&b), rows[i].path))
+			fail_msg("case '%s': '%s'", rows[i].name, buf_cstr(&b));
+		if (gang_min(rows[i].key, j) != rows[i].min)
+			fail_msg("case '%s': %lld", rows[i].name,
+				(long long)gang_min(rows[i].key, j));
+	}
+}
+
+static void test_minimum_of_pods(void **state)
+{
+	static const struct {
+		const char *value;
+		int64_t min;
+	} rows[] = { { "3", 3 }, { "", 0 }, { "0", 0 }, { "-2", 0 }, { "3x", 0 },
+		{ "99999999999999999999", 0 }, { "1000001", 0 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		CLEANUP(json_freep) struct json *j = NULL;
+		char text[256];
+
+		(void)snprintf(text, sizeof(text),
+			"{\"metadata\":{\"annotations\":{"
+			"\"gang.scheduling.koordinator.sh/min-available\":\"%s\"}}}",
+			rows[i].value);
+		assert_int_equal(json_parse(text, strlen(text), &j, NULL), 0);
+		if (gang_min_of_pod(j) != rows[i].min)
+			fail_msg("case '%s'", rows[i].value);
+	}
+}
+
 /* The nodes of the pods that are in it, each once, over pages. */
 static void test_listing(void **state)
 {
@@ -119,7 +194,8 @@ static void test_listing(void **state)
 			"x", "n1", "Running") "," POD("y", "n7", "Running") "," POD("x",
 			"", "Pending") "]}",
 		"{\"items\":[" POD("x", "n2", "Running") "," POD(
-			"x", "n3", "Succeeded") "," POD("x", "n1", "Running") ",7,{}]}",
+			"x", "n3", "Succeeded") "," POD("x", "n1", "Running") "," POD("x",
+			"n2", "Pending") ",7,{}]}",
 	};
 	CLEANUP(fleet_freep) struct fleet *f = NULL;
 	struct view_gang *g = project_gang_new("a/job/x", 1 << 16), *again;
@@ -136,6 +212,9 @@ static void test_listing(void **state)
 	assert_int_equal(g->nodes.n, 2);
 	assert_string_equal(*VIEW_AT(const char *, g->nodes, 0), "n1");
 	assert_string_equal(*VIEW_AT(const char *, g->nodes, 1), "n2");
+	assert_int_equal(g->running[0], 3);
+	assert_int_equal(g->running[1], 1); /* the other does not run yet */
+	assert_int_equal(g->min, 0);
 	g->listed_at = NOW;
 	assert_int_equal(fleet_set_gang(f, &g), 0);
 	assert_null(g);
@@ -312,6 +391,72 @@ static void test_units(void **state)
 	}
 }
 
+/* Pods above what a gang needs may go alone; what it needs goes as a whole. */
+static void test_surplus(void **state)
+{
+	static const struct {
+		const char *name, *pods;
+		int64_t min;
+		uint32_t running[MANY];
+		int64_t budget;
+		bool offline_1, active_1, back_1;
+		const char *expected;
+	} rows[] = {
+		{ "it needs all", "xxx-", 3, { 1, 1, 1 }, 3, false, false, false,
+			"ggg-" },
+		{ "it does not say", "xxx-", 0, { 1, 1, 1 }, 3, false, false, false,
+			"ggg-" },
+		{ "one more than it needs", "xxx-", 2, { 1, 1, 1 }, 3, false, false,
+			false, "s---" },
+		{ "two more", "xxx-", 1, { 1, 1, 1 }, 3, false, false, false, "ss--" },
+		{ "no room for two", "xxx-", 1, { 1, 1, 1 }, 1, false, false, false,
+			"s---" },
+		{ "a node has most of it", "xxx-", 2, { 3, 1, 1 }, 3, false, false, false,
+			"s---" },
+		{ "the others have not enough", "xxx-", 3, { 3, 1, 1 }, 3, false, false,
+			false, "ggg-" },
+		{ "what does not run does not count", "xxx-", 2, { 1, 1, 0 }, 3, false,
+			false, false, "ggg-" },
+		{ "nor what is offline", "xxx-", 2, { 1, 1, 1 }, 3, true, false, false,
+			"g-g-" },
+		{ "nor what a wave has", "xxx-", 2, { 1, 1, 1 }, 3, false, true, false,
+			"----" },
+		{ "nor what a wave had since it was listed", "xxx-", 2, { 1, 1, 1 }, 3,
+			false, false, true, "g-g-" },
+		{ "larger than the budget, but with surplus", "xxxx", 3, { 1, 1, 1, 1 },
+			2, false, false, false, "s---" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct world w;
+
+		setup(&w, rows[i].pods);
+		w.d.d.spec.upgrade_policy.max_parallel = 0;
+		w.d.d.spec.upgrade_policy.max_unavailable.value = rows[i].budget;
+		w.gangs[0].min = rows[i].min;
+		w.gangs[0].running = rows[i].running;
+		w.nodes[1].is_ready = !rows[i].offline_1;
+		if (rows[i].active_1) {
+			w.nodes[1].upgrade = (struct view_upgrade){ API_UPGRADE_DRAIN,
+				NOW - 10, "edu@2", "", "" };
+			w.nodes[1].is_unschedulable = w.nodes[1].is_cordoned = true;
+		}
+		if (rows[i].back_1) {
+			w.nodes[1].upgrade = (struct view_upgrade){ API_UPGRADE_DONE, NOW,
+				"edu@2", "", "" };
+			w.states[1].state = API_DRIVER_LOADED;
+		}
+		if (rows[i].pods[3] == '-') { /* no candidate */
+			w.nodes[3].upgrade = (struct view_upgrade){ 0, 0, "", "", "" };
+			w.states[3].state = API_DRIVER_LOADED;
+		}
+		if (!streq(starts(&w), rows[i].expected))
+			fail_msg("case '%s': %s, not %s", rows[i].name, starts(&w),
+				rows[i].expected);
+		arena_free(w.a);
+	}
+}
+
 /* Over a gang to a node, over another gang of it to a third. */
 static void test_chain(void **state)
 {
@@ -460,8 +605,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_marks),
 		cmocka_unit_test(test_no_keys),
+		cmocka_unit_test(test_minimum),
+		cmocka_unit_test(test_minimum_of_pods),
 		cmocka_unit_test(test_listing),
 		cmocka_unit_test(test_units),
+		cmocka_unit_test(test_surplus),
 		cmocka_unit_test(test_chain),
 		cmocka_unit_test(test_asks),
 		cmocka_unit_test(test_keeps_room),

@@ -50,20 +50,26 @@ static void put_node(struct cluster *c, const char *name)
 	cluster_put(c, path, text);
 }
 
-static void put_pod(struct cluster *c, const char *name, const char *node)
+/* @marks: the member of metadata that says which gang it is in. */
+static void put_pod(
+	struct cluster *c, const char *name, const char *node, const char *marks)
 {
 	char path[128], text[1024];
 
 	(void)snprintf(path, sizeof(path), "/api/v1/namespaces/a/pods/%s", name);
 	(void)snprintf(text, sizeof(text),
 		"{\"metadata\":{\"namespace\":\"a\",\"name\":\"%s\",\"uid\":\"u-%s\","
-		"\"labels\":{\"batch.kubernetes.io/job-name\":\"x\"},"
+		"%s,"
 		"\"ownerReferences\":[{\"kind\":\"Job\",\"controller\":true}]},"
 		"\"spec\":{\"nodeName\":\"%s\",\"containers\":[{\"resources\":{\"limits\":{"
 		"\"farrier.dev/edu\":\"1\"}}}]},\"status\":{\"phase\":\"Running\"}}",
-		name, name, node);
+		name, name, marks, node);
 	cluster_put(c, path, text);
 }
+
+static const char job[] = "\"labels\":{\"batch.kubernetes.io/job-name\":\"x\"}";
+static const char volcano[] =
+	"\"annotations\":{\"scheduling.volcano.sh/group-name\":\"x\"}";
 
 static void put_all(struct cluster *c)
 {
@@ -190,8 +196,8 @@ static void test_wave(void **state)
 				    "uid"),
 		"u-n0");
 
-	put_pod(&c, "p0", "n0");
-	put_pod(&c, "p1", "n1");
+	put_pod(&c, "p0", "n0", job);
+	put_pod(&c, "p1", "n1", job);
 	cluster_put(&c, "/api/v1/namespaces/ours/configmaps/src",
 		"{\"metadata\":{\"name\":\"src\"},\"data\":{\"edu.c\":\"int x;\"}}");
 	c.refuses_next_patch = true;
@@ -210,6 +216,31 @@ static void test_wave(void **state)
 		"int x;");
 	assert_null(json_path(entry, "spec.upgradePolicy"));
 	wait_for(&c, is_marked, "the Nodes say what runs");
+	reconcile_free(rc);
+	metrics_free(m);
+	cluster_stop(&c);
+}
+
+/* A gang that needs one of its two pods is asked how many it needs, and is never without. */
+static void test_surplus(void **state)
+{
+	struct cluster c;
+	struct metrics *m = NULL;
+	struct reconcile *rc;
+
+	cluster_start(&c, false);
+	put_all(&c);
+	rc = begin(&c, &m, false);
+	wait_for(&c, is_first_ready, "the first version runs");
+	put_pod(&c, "p0", "n0", volcano);
+	put_pod(&c, "p1", "n1", volcano);
+	cluster_put(&c, "/apis/scheduling.volcano.sh/v1beta1/namespaces/a/podgroups/x",
+		"{\"metadata\":{\"name\":\"x\"},\"spec\":{\"minMember\":1}}");
+	put_driver(&c, 2, host);
+	wait_for(&c, is_second_ready, "the second version runs");
+	assert_int_equal(c.evictions, 2);
+	assert_int_equal(c.cordoned_at_eviction, 1);
+	assert_int_equal(cluster_cordoned(&c), 0);
 	reconcile_free(rc);
 	metrics_free(m);
 	cluster_stop(&c);
@@ -278,6 +309,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wave),
+		cmocka_unit_test(test_surplus),
 		cmocka_unit_test(test_rollback),
 		cmocka_unit_test(test_once),
 	};

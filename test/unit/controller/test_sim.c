@@ -41,15 +41,16 @@ static void test_properties(void **state)
 		sum.rollbacks += r.rollbacks;
 		sum.grouped += r.grouped;
 		sum.gang_evictions += r.gang_evictions;
+		sum.surplus += r.surplus;
 		sum.ticks += r.ticks;
 	}
 	print_message(
 		"%llu seeds: %u ticks, %u upgrades, %u failures, %u evictions, "
 		"%u conflicts, %u nodes lost, %u restarts, %u reboots, %u rollbacks, "
-		"%u starts in groups, %u evictions of gangs\n",
+		"%u starts in groups, %u evictions of gangs, %u of their surplus\n",
 		(unsigned long long)n, sum.ticks, sum.upgrades, sum.failures,
 		sum.evictions, sum.conflicts, sum.offline, sum.restarts, sum.reboots,
-		sum.rollbacks, sum.grouped, sum.gang_evictions);
+		sum.rollbacks, sum.grouped, sum.gang_evictions, sum.surplus);
 	if (is_replay)
 		return;
 	/* a simulator in which nothing happens proves nothing */
@@ -59,6 +60,7 @@ static void test_properties(void **state)
 	assert_true(sum.reboots > n / 10);
 	assert_true(sum.rollbacks > n / 20);
 	assert_true(sum.grouped > n / 20 && sum.gang_evictions > n / 10);
+	assert_true(sum.surplus > n / 100);
 	assert_true(sum.conflicts > 0 && sum.offline > 0 && sum.restarts > 0);
 }
 
