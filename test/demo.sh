@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# make demo: a node gets its drivers, upgrades its kernel, and has its accelerators back. Everything in it is real: the
-# Kubernetes, the node (a QEMU guest with Debian), the kernels, the driver, the cards.
+# make demo: a node gets its drivers, upgrades its kernel, and has its accelerators back; then a new version of the driver
+# rolls over a fleet. Everything in it is real: the Kubernetes, the node (a QEMU guest with Debian), the kernels, the
+# driver, the cards. Only the fleet's other nodes, in namespaces of this machine, have a faked kernel.
 # KEEP=1 leaves it up for a person to play with and says how.
 set -uo pipefail
 . "$(dirname "$0")/e2e/steps.sh"
+. "$e2e/wave-steps.sh"
 t0=$(now) names=() times=()
 [ "$(id -u)" = 0 ] || { echo "demo: needs root (namespaces, a tap device)" >&2; exit 3; }
 cleanup() {
@@ -90,9 +92,23 @@ wait_for 120 "the pod" pods_ready default 1 2>/dev/null # it held a card over th
 show kubectl get pods
 show on_node podres
 
-printf '\n%-72s %8s\n' "step" "seconds"
-for n in "${!names[@]}"; do printf '%-72s %8s\n' "${names[n]}" "${times[n]}"; done
-printf '%-72s %8s\n' "everything" "$(since "$t0")"
+if can_have_nodes; then
+	step "three nodes in namespaces join; their kernel is faked, the rest is real" step_nodes
+	step "Farrier on them" step_install_shim
+	step "they build and load version 1.0 too" step_first_version
+	step "a pod holds a card of n2" step_hold_device
+	show kubectl get accnode
+	step "kubectl patch: version 1.1, maxParallelUpgrades 1, drain: it rolls over four nodes" step_roll
+	wave_story | sed 's/^/    /'
+	show kubectl get accdrv,accnode
+	show kubectl get nodes
+else
+	printf '\n==> no wave: nodes in namespaces need cgroup v1 on this machine\n'
+fi
+
+printf '\n%-84s %8s\n' "step" "seconds"
+for n in "${!names[@]}"; do printf '%-84s %8s\n' "${names[n]}" "${times[n]}"; done
+printf '%-84s %8s\n' "everything" "$(since "$t0")"
 cat <<T
 
 after the reboot:

@@ -3,7 +3,7 @@
 # make test: everything that CI runs, from nothing. Each stage says how long it took; one that fails does not stop the
 # others; the last line is "N passed, N failed, N skipped" and the exit status says the same.
 # usage: run.sh [--long] [STAGE...]     stages: setup build lint kernels unit fuzz image cluster chart plugin vendors agent e2e
-#        --long adds: sim arm64 fuzzing plugin-long matrix standalone reboots k8s-1.36
+#        --long adds: sim arm64 fuzzing plugin-long matrix standalone e2e-long k8s-1.36
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 . test/lib.sh
@@ -84,9 +84,9 @@ if [ $long = 1 ]; then
 	stage plugin-long env LONG=1 test/plugin/run.sh dead_stream connects no_memory
 	stage matrix test/matrix/run.sh --big
 	stage standalone test/standalone/run.sh
-	stage reboots test/e2e/run.sh road reboots
+	stage e2e-long test/e2e/run.sh road policies cards reboots
 	# Everything on a cluster of another minor version.
-	stage k8s-1.36 env K8S_VERSION=v1.36.3 test/e2e/run.sh
+	stage k8s-1.36 env K8S_VERSION=v1.36.3 test/e2e/run.sh road offline inputs wave policies cards
 fi
 
 echo
