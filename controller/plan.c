@@ -281,16 +281,31 @@ static bool keep(struct arena *a, struct plan_node *p)
 static int assign_all(
 	struct arena *a, const struct view *v, struct plan *p, struct wave_node *nodes)
 {
-	for (size_t i = 0; i < v->n_nodes; i++) {
+	CLEANUP(arena_freep) struct arena *t = arena_new(NODE_ARENA_MAX);
+
+	for (size_t i = 0; t && i < v->n_nodes; i++) {
+		const struct view_node *n = v->nodes[i];
+		struct list l = { 0 };
+		void *copy;
 		int r;
 
-		if (!v->nodes[i]->has_node)
+		if (!n->has_node)
 			continue;
-		r = assign_node(a, v, p->drivers, v->nodes[i], &nodes[i].assigns);
+		arena_reset(t);
+		r = assign_node(t, v, p->drivers, n, &l);
 		if (r < 0)
 			return r;
+		nodes[i].assigns = l.n > 0 ? l : (struct list){ 0 };
+		if (l.n == 0 || l.items == n->assigns.items ||
+			(n->intent && l.items == n->intent->assigns.items))
+			continue; /* as it is stored: no memory of the plan's */
+		copy = arena_array(a, l.n, sizeof(struct view_assign));
+		if (!copy)
+			return -ENOMEM;
+		memcpy(copy, l.items, l.n * sizeof(struct view_assign));
+		nodes[i].assigns.items = copy;
 	}
-	return 0;
+	return t ? 0 : -ENOMEM;
 }
 
 /* Who builds what: the lists of all nodes. */
@@ -325,35 +340,70 @@ static struct plan_node *next_node(struct arena *a, struct plan *p, size_t *room
 	return &p->nodes[p->n_nodes];
 }
 
-static int decide_all(struct arena *kept, struct arena *a, const struct view *v,
-	struct plan *p, struct wave_node *nodes, const struct list *builds)
+/* Without its Node an AcceleratorNode is garbage, collected by its owner reference. */
+static bool is_garbage(const struct view_node *n)
+{
+	return !n->has_node || (n->is_deleting && !n->has_acc);
+}
+
+static bool has_work(const struct plan_node *p)
+{
+	return p->write || p->cordon != PLAN_CORDON_KEEP || p->need_pods ||
+	       p->evict.n > 0 || p->mark_labels || p->mark_condition || p->drop_taint;
+}
+
+static bool can_wait(const struct plan_node *p)
+{
+	return !wave_is_active(p->upgrade.state) &&
+	       !wave_is_active(p->node->upgrade.state) && !p->node->intent &&
+	       p->cordon == PLAN_CORDON_KEEP;
+}
+
+/* One node; it is of the plan when it has work that has room. */
+static int decide_one(struct arena *kept, struct arena *t, const struct wave *w,
+	struct plan *p, size_t i, const struct list *builds, size_t *room)
+{
+	struct plan_node *out = next_node(w->a, p, room);
+	int r;
+
+	if (!out)
+		return -ENOMEM;
+	arena_reset(t);
+	r = decide(w->a, t, w->v, &w->nodes[i], builds, out);
+	if (r < 0 || !has_work(out))
+		return r;
+	if (p->n_nodes >= PLAN_NODES_MAX && can_wait(out)) {
+		p->wake_at = MIN(p->wake_at, w->now + 1);
+		return 0;
+	}
+	if (!keep(kept, out))
+		return -ENOMEM;
+	p->n_nodes++;
+	return 0;
+}
+
+static int decide_all(struct arena *kept, const struct wave *w, struct plan *p,
+	const struct list *builds)
 {
 	CLEANUP(arena_freep) struct arena *t = arena_new(NODE_ARENA_MAX);
-	size_t room = NODES_ROOM;
+	size_t room = NODES_ROOM, n = w->v->n_nodes, first = 0;
 	struct plan_node *all;
 
-	for (size_t i = 0; t && i < v->n_nodes; i++) {
-		const struct view_node *n = v->nodes[i];
-		struct plan_node *out = next_node(a, p, &room);
-		int r;
+	for (size_t i = 0; i < n; i++)
+		if (!is_garbage(w->v->nodes[i]))
+			summary_add(p, w->v->nodes[i], &w->nodes[i].assigns,
+				&w->nodes[i].upgrade);
+	/* Each time from elsewhere: nodes that cannot be written must not keep others from their turn. */
+	if (n > PLAN_NODES_MAX)
+		first = (size_t)((uint64_t)w->now * 7919 % n);
+	for (size_t k = 0; t && k < n; k++) {
+		size_t i = (first + k) % n;
+		int r = is_garbage(w->v->nodes[i])
+				? 0
+				: decide_one(kept, t, w, p, i, &builds[i], &room);
 
-		if (!out)
-			return -ENOMEM;
-		/* Without its Node an AcceleratorNode is garbage, collected by its owner reference. */
-		if (!n->has_node || (n->is_deleting && !n->has_acc))
-			continue;
-		summary_add(p, n, &nodes[i].assigns, &nodes[i].upgrade);
-		arena_reset(t);
-		r = decide(a, t, v, &nodes[i], &builds[i], out);
 		if (r < 0)
 			return r;
-		if (!out->write && out->cordon == PLAN_CORDON_KEEP && !out->need_pods &&
-			out->evict.n == 0 && !out->mark_labels && !out->mark_condition &&
-			!out->drop_taint)
-			continue;
-		if (!keep(kept, out))
-			return -ENOMEM;
-		p->n_nodes++;
 	}
 	all = arena_array(kept, p->n_nodes + 1, sizeof(*all));
 	if (!t || !all)
@@ -400,7 +450,7 @@ int plan_make_in(struct arena *kept, struct arena *a, const struct view *v, int6
 	if (r >= 0)
 		r = claim_all(a, v, w.nodes, now, &builds, &p.wake_at);
 	if (r >= 0)
-		r = decide_all(kept, a, v, &p, w.nodes, builds);
+		r = decide_all(kept, &w, &p, builds);
 	if (r >= 0)
 		r = summary_finish(a, v, &p, now);
 	if (r < 0)

@@ -91,6 +91,10 @@ struct plan {
 	size_t n_upgrading, n_offline;
 };
 
+/* What can wait is planned for so many nodes at a time, and for the others a second later: all nodes of a large
+ * fleet want something at once when a driver is edited, and few can be written at once. */
+enum { PLAN_NODES_MAX = 8192 };
+
 /* A driver that is being deleted with Unload lets go after this time even if nodes never answered. */
 enum { PLAN_UNLOAD_MAX_S = 15 * 60 };
 
