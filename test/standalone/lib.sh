@@ -5,11 +5,12 @@ alone=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$alone/../lib.sh"
 S=$RUN-standalone/vm # beside a cluster that may run
 OLD=6.1.0-47-amd64 NEW=6.1.0-56-amd64
+WAIT_STEP=1 # each look costs the emulated machine, and this one, some CPU
 guest() { "$SRC/test/node/guest.py" "$S" "$@"; } # guest [-t SECONDS] COMMAND: in the guest's root shell
 fdb() { guest -t 120 "farrier-driver-builder $*"; }
 
-vm_start() { # the loop of QEMU, which comes back after a reboot
-	setsid "$alone/qemu.sh" "$S" "$1" </dev/null >"$S/loop.log" 2>&1 &
+vm_start() { # vm_start BASE [--grub]: the loop of QEMU, which comes back after a reboot
+	setsid "$alone/qemu.sh" "$S" "$@" </dev/null >"$S/loop.log" 2>&1 &
 	echo $! >"$S/loop.pid"
 	disown $! # that it is killed one day is no news
 	WAIT_STEP=0.1 wait_for 20 "QEMU" alive "$S/qemu.pid" || { cat "$S/loop.log" "$S/qemu.log" >&2; return 1; }

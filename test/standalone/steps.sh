@@ -106,6 +106,7 @@ step_answers() { # sets sysinit_at loaded_at answered_at: seconds of the guest's
 	sysinit_at=$(word systemctl show -P ActiveEnterTimestampMonotonic sysinit.target | awk '{ printf "%.2f", $1 / 1e6 }')
 	loaded_at=$(word systemctl show -P ActiveEnterTimestampMonotonic systemd-modules-load.service | awk '{ printf "%.2f", $1 / 1e6 }')
 	after_sysinit=$(awk -v a="$answered_at" -v b="$sysinit_at" 'BEGIN { printf "%.2f", a - b }')
+	note="loaded at $loaded_at, sysinit.target at $sysinit_at, answered at $answered_at s of uptime"
 	# The host's boot loads before sysinit.target, on however slow a machine; the answer is an emulated process more.
 	awk -v d="$loaded_at" -v s="$sysinit_at" 'BEGIN { exit !(d > 0 && d <= s) }' || fail "loaded at $loaded_at, sysinit.target at $sysinit_at" || return
 	awk -v d="$after_sysinit" -v s="${FARRIER_SLOW:-$(slowness)}" 'BEGIN { exit !(d <= 1.0 * s) }' || fail "$after_sysinit s after sysinit.target"
