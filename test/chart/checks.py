@@ -5,6 +5,7 @@ import glob
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -271,6 +272,19 @@ def chosen_classes():
     assert p.returncode != 0 and "no class 'nope'" in p.stderr, p.stderr
     p = run("helm", "template", "farrier", CHART, *known, "--set", "classes.enabled={../crds/x}")
     assert p.returncode != 0 and "enabled" in p.stderr, p.stderr
+
+
+@check("docs: every test that docs/cases.md names is there")
+def cases():
+    with open("docs/cases.md") as f:
+        text = f.read()
+    named = re.findall(r"`(test/[^`:]+):([^`]+)`", text)
+    rows = {int(n) for n in re.findall(r"^\| (\d+) \|", text, re.M)}
+    assert rows == set(range(1, 26)), f"rows {sorted(set(range(1, 26)) - rows)} are missing"
+    for path, name in named:
+        with open(path) as f:
+            assert name in f.read(), f"{path} has no '{name}'"
+    assert len(named) > 40
 
 
 @check("argocd: health of each state")

@@ -171,6 +171,37 @@ static void test_assign(void **state)
 	}
 }
 
+/* Whatever comes and goes on a node that has its driver, the driver stays and is not told to unload. */
+static void test_flaps_unload_nothing(void **state)
+{
+	enum {
+		READY = 1,
+		SCHEDULABLE = 2,
+		LABEL = 4,
+		HARDWARE = 8,
+		KNOWN = 16,
+		ALL = 32
+	};
+
+	for (unsigned what = 0; what < ALL; what++) {
+		const struct view_assign *s;
+		struct world w;
+
+		setup(&w, 1);
+		give(&w, 0, 3, 7);
+		w.n[0].is_ready = what & READY;
+		w.n[0].is_unschedulable = !(what & SCHEDULABLE);
+		w.n[0].labels.n = what & LABEL ? 1 : 0;
+		w.n[0].hardware.n = what & HARDWARE ? 1 : 0;
+		w.n[0].is_known = what & KNOWN;
+		run(&w);
+		s = assigned(&w, 0, "edu");
+		if (!s || s->unload || s->generation != 3 || s->proceed)
+			fail_msg("case %u", what);
+		arena_free(w.a);
+	}
+}
+
 /* An edit that leaves the selector alone goes to nodes that lost their label, too. */
 static void test_generation_follows(void **state)
 {
@@ -303,6 +334,35 @@ static void test_new_node(void **state)
 	assert_true(out(&w, 0)->write);
 	assert_int_equal(out(&w, 0)->assigns.n, 0);
 	assert_null(out(&w, 1));
+	arena_free(w.a);
+}
+
+/* One that joins a fleet at rest is written, and nobody else. */
+static void test_new_node_disturbs_nobody(void **state)
+{
+	struct world w;
+
+	setup(&w, 1);
+	w.n[0].has_acc = w.n[0].is_known = false;
+	for (size_t i = 1; i < NODES; i++) {
+		w.states[i] = (struct view_driver_state){ "edu", "", 3, API_DRIVER_LOADED,
+			1, 1 };
+		w.n[i].states = (struct list){ &w.states[i], 1 };
+		give(&w, i, 3, 7);
+	}
+	run(&w); /* what the others are to hold */
+	for (size_t i = 1; i < NODES; i++) {
+		const struct plan_node *p = out(&w, i);
+
+		assert_non_null(p);
+		w.n[i].spec_hash = p->hash;
+		w.n[i].labels_mark.stored = p->marks.labels_hash;
+		w.n[i].condition_mark.stored = p->marks.condition_hash;
+	}
+	run(&w);
+	assert_int_equal(w.plan.n_nodes, 1);
+	assert_ptr_equal(w.plan.nodes[0].node, &w.n[0]);
+	assert_true(w.plan.nodes[0].write);
 	arena_free(w.a);
 }
 
@@ -480,6 +540,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_assign),
+		cmocka_unit_test(test_flaps_unload_nothing),
 		cmocka_unit_test(test_generation_follows),
 		cmocka_unit_test(test_conflict),
 		cmocka_unit_test(test_overlap),
@@ -487,6 +548,7 @@ int main(void)
 		cmocka_unit_test(test_old_definitions),
 		cmocka_unit_test(test_nothing_to_do),
 		cmocka_unit_test(test_new_node),
+		cmocka_unit_test(test_new_node_disturbs_nobody),
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_transition_time),
 		cmocka_unit_test(test_class),
