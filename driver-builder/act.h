@@ -60,6 +60,8 @@ int agent_share_start(struct agent *a, struct err *e) _must_check_;
 void agent_share(struct agent *a, const struct seen *s);
 /* Looks again after @delay_us, or sooner when that was asked for. */
 void agent_look(struct agent *a, uint64_t delay_us);
+/* agent_clean.c: what nobody needs any more leaves the disk. */
+void agent_clean(struct agent *a, const struct seen *s);
 /* agent_say.c: gauges of one look; whether builds are limited by control groups. */
 void agent_metrics(struct agent *a, const struct seen *s, const struct plan *p,
 	const struct api_node_status *st);

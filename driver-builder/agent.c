@@ -18,7 +18,6 @@
 #define POLL_US (30 * USEC_PER_SEC)
 #define SETTLE_LOOK_US (500 * USEC_PER_MSEC)
 #define EVENT_DELAY_US (1 * USEC_PER_SEC)
-#define AHEAD_US (7 * 24 * 3600 * USEC_PER_SEC)
 
 enum { ARENA_MAX = 64 << 20 };
 
@@ -140,45 +139,6 @@ static int say_status(
 	return MIN(r, 0);
 }
 
-struct present {
-	const struct kernels *kernels;
-	uint64_t now_us;
-};
-
-/* What was built ahead (`build --driver`) may wait a while for its kernel. */
-static bool is_present(const struct record *rec, void *user)
-{
-	const struct present *p = user;
-
-	return kernels_find(p->kernels, rec->kernel) != NULL ||
-	       rec->at_us + AHEAD_US > p->now_us;
-}
-
-/* What nobody needs any more leaves the disk; once at each start is enough for now. */
-static void clean(struct agent *a, struct seen *s)
-{
-	struct present present = { &s->kernels, loop_wall(a->loop) };
-	struct list keys;
-	struct err e = { 0 };
-	size_t removed = 0;
-
-	if (a->is_cleaned)
-		return;
-	a->is_cleaned = true;
-	publish_gc(a->o->env.state);
-	records_prune(a->memory.records, is_present, &present);
-	/* After a loss the store is what is left: the builds that come find their artifacts there. */
-	if (a->memory.is_lost)
-		return;
-	/* No keys means lost records, not a store that nobody needs. */
-	if (records_keys(a->memory.records, a->arena, &keys) < 0 || keys.n == 0)
-		return;
-	if (store_gc(a->o->env.state, keys.items, keys.n, &removed, &e) < 0)
-		log_error(&e, "store not cleaned", NULL);
-	else if (removed > 0)
-		log_event(LOG_INFO, "store cleaned", NULL);
-}
-
 /* ---- the reboot inside a wave ------------------------------------------------------------------- */
 
 static void say_reboot(bool is_good, const char *message, void *user)
@@ -260,7 +220,7 @@ static int look(struct agent *a, struct err *e)
 	if (a->memory.is_noted)
 		agent_save(a);
 	a->memory.is_noted = false;
-	clean(a, &s);
+	agent_clean(a, &s);
 	act(a, &s, &p);
 	agent_share(a, &s);
 	note_kubelet(a);

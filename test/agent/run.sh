@@ -335,15 +335,33 @@ check_lost_records() { # the store is enough, with or without what it was built 
 	start_agent && loaded
 	expect "nothing was built" test "$(count '"build started"')" = 0
 	expect "the store is whole" test "$(find "$W/state/store" -name edu.ko | wc -l)" = 1
+	# What no record names leaves the store, but for what is of a driver that nobody speaks of.
+	local key dir
+	key=$(find "$W/state/store" -name edu.ko | sed 's|.*/\([0-9a-f]*\)/modules/.*|\1|')
+	dir=$W/state/store/${key::2}
+	for n in 0 1; do
+		mkdir -p "$W/state/store/0$n"
+		cp -r "$dir/$key" "$W/state/store/0$n/0$n${key:2}"
+		sed -i "s/$key/0$n${key:2}/; s/\"createdAt\": \"20../\"createdAt\": \"1999/; s/\"driver\": \"edu\"/\"driver\": \"$([ $n = 0 ] && echo edu || echo other)\"/" "$W/state/store/0$n/0$n${key:2}/manifest.json"
+	done
+	stop_agent -KILL
+	rm "$W/state/builds.json"
+	start_agent && loaded
+	wait_for 60 "the store is cleaned" refute test -e "$W/state/store/00/00${key:2}"
+	expect "another driver's stays" test -e "$W/state/store/01/01${key:2}"
+	expect "its own stays" test -e "$dir/$key"
 	stop_agent
 }
 check_rollback() { # a build that loads and drives nothing: back to the one before
 	fresh one
 	manifest edu && start_agent && loaded && staged "$OLD"
+	local boots="$ROOT/lib/modules/$OLD/updates/farrier/edu.ko"
+	cp "$boots" "$W/old.ko"
 	cp -r "$ROOT/usr/src/edu-1.0" "$ROOT/usr/src/edu-2.0"
 	sed -i 's/0x11e8/0x1eee/' "$ROOT/usr/src/edu-2.0/edu.c"
 	VERSION=2.0 SOURCE=/usr/src/edu-2.0 manifest edu
 	until_is "d['edu']['state']" UpgradeRequired
+	wait_for 60 "the new one is installed" refute cmp -s "$boots" "$W/old.ko"
 	local rc=0
 	cli load edu --manifests "$W/drivers" 2>"$W/err" || rc=$?
 	expect "status 1" test $rc = 1
@@ -352,6 +370,11 @@ check_rollback() { # a build that loads and drives nothing: back to the one befo
 	expect "its devices are bound again" test -e "$W/shim/sys/bus/pci/drivers/edu/0000:10:01.0"
 	kill -HUP "$agent"
 	until_is "d['edu']['state'], d['edu']['loadedVersion'], d['edu']['bound']" "('UpgradeRequired', '1.0', 3)"
+	wait_for 60 "the host boots what worked" cmp -s "$boots" "$W/old.ko"
+	stop_agent
+	start_agent
+	until_is "d['edu']['state'], d['edu']['loadedVersion']" "('UpgradeRequired', '1.0')"
+	expect "another start knows it too" cmp -s "$boots" "$W/old.ko"
 	stop_agent
 }
 check_no_folder() { # the running kernel's modules were removed
