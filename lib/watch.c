@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* list -> watch -> watch -> …, and back to list when the server has forgotten where we were. */
+/* list -> watch -> watch -> …, and back to list when the server has forgotten where we were. A streamed list is
+ * a watch whose first events are the list, until a bookmark says that they were. */
 #include "watch.h"
 
 #include <stdio.h>
@@ -12,9 +13,11 @@ enum {
 	WATCH_S_MAX = 600,
 	WATCH_PATH_MAX = 16 << 10,
 	WATCH_GRACE_S = 30, /* and if it does not, we do */
-	WATCH_WHY_MAX = 512
+	WATCH_WHY_MAX = 512,
+	STREAM_TRIES = 3 /* of a streamed list, before pages */
 };
 static const uint64_t PAGE_US = 120 * USEC_PER_SEC;
+static const uint64_t SILENCE_US = 30 * USEC_PER_SEC; /* of a streamed list */
 static const uint64_t BACKOFF_MIN_US = 500 * USEC_PER_MSEC;
 static const uint64_t BACKOFF_MAX_US = 30 * USEC_PER_SEC;
 static const uint64_t HEALTHY_US =
@@ -40,6 +43,10 @@ struct watch {
 	bool is_synced;
 	bool is_expired; /* the server told so in mid-stream */
 	bool got_event;
+	bool may_stream; /* lists may come as streams */
+	bool is_initial; /* the running watch still tells the list */
+	unsigned broken_streams; /* one after the other */
+	uint64_t ends_us; /* when the running watch has to have ended */
 
 	bool link_known, is_up;
 	struct err why; /* of the frame or an ERROR event */
@@ -138,6 +145,39 @@ static int on_error_event(struct watch *w, const struct json *status)
 		message ? message : "?");
 }
 
+/* The bookmark behind the last event of a streamed list. */
+static bool ends_list(const char *type, const struct json *obj)
+{
+	const char *end = json_get_str(
+		json_path(obj, "metadata.annotations"), "k8s.io/initial-events-end");
+
+	return streq(type, "BOOKMARK") && end && streq(end, "true");
+}
+
+/* Our place is good only when the list is whole. */
+static int on_initial_event(struct watch *w, const char *type, const struct json *obj)
+{
+	const char *rv = json_get_str(json_get(obj, "metadata"), "resourceVersion");
+	uint64_t now = loop_now(kube_loop(w->kube));
+	int r;
+
+	if (!ends_list(type, obj)) {
+		loop_timer_set(w->timer, now + SILENCE_US);
+		return 0;
+	}
+	if (str_empty(rv))
+		return err_set(&w->why, -EPROTO, "a list without a resourceVersion");
+	r = keep(&w->resource_version, rv);
+	if (r < 0)
+		return r;
+	loop_timer_set(w->timer, w->ends_us);
+	w->is_initial = false;
+	w->broken_streams = 0;
+	w->is_synced = true;
+	w->ops.on_sync(w->user);
+	return w->is_dead ? -ECANCELED : 0;
+}
+
 static int on_event(const char *text, size_t len, void *user)
 {
 	struct watch *w = user;
@@ -163,6 +203,8 @@ static int on_event(const char *text, size_t len, void *user)
 		return err_set(&w->why, -EPROTO, "'%.32s': not a watch event", type);
 	if (w->is_dead)
 		return -ECANCELED;
+	if (w->is_initial)
+		return on_initial_event(w, type, obj);
 	/* Only now: an event that was cut off in its callback comes again. */
 	rv = json_get_str(json_get(obj, "metadata"), "resourceVersion");
 	return str_empty(rv) ? 0 : keep(&w->resource_version, rv);
@@ -257,18 +299,35 @@ static void list_done(struct watch *w, const struct kube_response *res)
 		start(w);
 }
 
+/* True when the next list comes in pages, at once. */
+static bool give_up_stream(struct watch *w, const struct kube_response *res)
+{
+	bool is_refused = !w->opened_us && res->result == -EINVAL;
+
+	w->broken_streams++;
+	if (!is_refused && w->broken_streams < STREAM_TRIES)
+		return false;
+	w->may_stream = false;
+	return is_refused;
+}
+
 static void events_done(struct watch *w, const struct kube_response *res)
 {
 	uint64_t now = loop_now(kube_loop(w->kube));
 	bool was_good = w->opened_us && (w->got_event || now - w->opened_us > HEALTHY_US);
 	bool is_over = res->result == -ESTALE || w->is_expired;
 
+	if (w->is_initial && give_up_stream(w, res)) {
+		start(w);
+		return;
+	}
 	if (was_good)
 		w->failures = 0;
 	/* Expired, or nonsense in the stream: what we know may be wrong. */
 	if (is_over || w->why.code)
 		forget_place(w);
-	if (was_good && (is_over || (res->result == 0 && !w->why.code))) {
+	if (!w->is_initial && was_good &&
+		(is_over || (res->result == 0 && !w->why.code))) {
 		start(w);
 		return;
 	}
@@ -304,6 +363,11 @@ static int build_path(struct watch *w, unsigned timeout_s, struct buf *b)
 			(void)buf_str(b, "&continue=");
 			(void)kube_path_escape(b, w->cont);
 		}
+	} else if (w->is_initial) {
+		(void)buf_fmt(b,
+			"?watch=true&allowWatchBookmarks=true&sendInitialEvents=true"
+			"&resourceVersionMatch=NotOlderThan&timeoutSeconds=%u",
+			timeout_s);
 	} else {
 		(void)buf_fmt(b,
 			"?watch=true&allowWatchBookmarks=true&timeoutSeconds=%u&resourceVersion=",
@@ -316,6 +380,7 @@ static int build_path(struct watch *w, unsigned timeout_s, struct buf *b)
 static int start_request(struct watch *w, struct err *e)
 {
 	bool is_list = w->state == WATCH_LIST;
+	uint64_t now = loop_now(kube_loop(w->kube));
 	unsigned timeout_s = WATCH_S_MIN + (unsigned)loop_random(kube_loop(w->kube),
 						   WATCH_S_MAX - WATCH_S_MIN + 1);
 	struct frame_options o = { .kind = is_list ? FRAME_LIST : FRAME_LINES,
@@ -337,10 +402,9 @@ static int start_request(struct watch *w, struct err *e)
 		r = kube_stream(w->kube, buf_cstr(&path), is_list ? PAGE_US : 0, on_open,
 			on_data, on_done, w, &w->req, e);
 	buf_done(&path);
+	w->ends_us = now + (timeout_s + WATCH_GRACE_S) * USEC_PER_SEC;
 	if (r == 0 && !is_list)
-		loop_timer_set(
-			w->timer, loop_now(kube_loop(w->kube)) +
-					  (timeout_s + WATCH_GRACE_S) * USEC_PER_SEC);
+		loop_timer_set(w->timer, w->is_initial ? now + SILENCE_US : w->ends_us);
 	return r;
 }
 
@@ -348,12 +412,13 @@ static void start(struct watch *w)
 {
 	struct err e = { 0 };
 
-	w->state = w->resource_version ? WATCH_EVENTS : WATCH_LIST;
+	w->is_initial = !w->resource_version && !w->cont && w->may_stream;
+	w->state = w->resource_version || w->is_initial ? WATCH_EVENTS : WATCH_LIST;
 	w->opened_us = 0;
 	w->got_event = false;
 	w->is_expired = false;
 	err_clear(&w->why);
-	if (w->state == WATCH_LIST && !w->cont) {
+	if (!w->resource_version && !w->cont) {
 		w->is_synced = false;
 		w->ops.on_list(w->user);
 		if (w->is_dead)
@@ -375,6 +440,9 @@ static void on_timer(void *user)
 		/* The server did not end the watch in time: the line is dead, our place is good. */
 		http_cancel(w->req);
 		w->req = NULL;
+		/* … or it does not know what a streamed list is. */
+		if (w->is_initial)
+			w->may_stream = false;
 	}
 	start(w);
 	leave(w);
@@ -401,6 +469,7 @@ int watch_new(struct kube *k, const struct watch_options *o, const struct watch_
 	w->ops = *ops;
 	w->user = user;
 	w->item_max = o->item_max;
+	w->may_stream = o->is_streamed;
 	w->state = WATCH_PAUSE;
 	w->path = strdup(o->path);
 	buf_init(&b, WATCH_PATH_MAX);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* List and watch of one collection, item by item: no list is ever held as a tree. Pages of 500,
- * bookmarks, 410 -> list again, random server time-outs of 5-10 minutes, back-off with jitter. */
+ * bookmarks, 410 -> list again, random server time-outs of 5-10 minutes, back-off with jitter. With
+ * @is_streamed the list comes as a watch's first events (WatchList), where the server can do that. */
 #pragma once
 
 #include "kube.h"
@@ -23,6 +24,9 @@ struct watch_options {
 	const char *path; /* "/apis/farrier.dev/v1alpha1/acceleratornodes" */
 	const char *label_selector, *field_selector; /* may be NULL */
 	size_t item_max; /* bytes of one object; 0: 4 MiB */
+	/* Ask for the list as a stream first. A server that refuses it, does not know it (half a minute without an
+	 * event), or breaks it off three times is asked for pages from then on. */
+	bool is_streamed;
 };
 
 /* Strings are copied. Starts at once. */
