@@ -1,14 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The controller beside a client-go informer of Nodes. Called by scale.sh.
-usage: scale.py CONTROLLER TOOLS WORK NODES...        on the streaming stand-in of an API server
-       scale.py CONTROLLER TOOLS WORK real RUN NODES  on the API server of the test cluster RUN, in its network"""
-import http.client, json, os, re, ssl, subprocess, sys, time, urllib.request
+"""The controller beside a client-go informer of Nodes, on the streaming stand-in of an API server. Called by scale.sh.
+usage: scale.py CONTROLLER TOOLS WORK NODES..."""
+import http.client, json, os, subprocess, sys, time, urllib.request
 
 controller, tools, w = sys.argv[1:4]
-real_run = sys.argv[5] if sys.argv[4:5] == ["real"] else None
-sizes = [int(n) for n in sys.argv[6 if real_run else 4:]]
-KUBECONFIG = real_run + "/admin.kubeconfig" if real_run else w + "/kubeconfig"
+sizes = [int(n) for n in sys.argv[4:]]
+KUBECONFIG = w + "/kubeconfig"
 PORT, METRICS = 18480, 18481
 BASE = f"http://127.0.0.1:{PORT}"
 TICK = os.sysconf("SC_CLK_TCK")
@@ -205,68 +203,8 @@ def writes_of(kind, since):
     return writes().get(kind, 0) - since.get(kind, 0)
 
 
-# ---- a real API server ----
-
-
-def served(verbs):
-    """Requests of these verbs on nodes and AcceleratorNodes, as the server counts them."""
-    pki = real_run + "/pki/"
-    tls = ssl.create_default_context(cafile=pki + "ca.crt")
-    tls.load_cert_chain(pki + "admin.crt", pki + "admin.key")
-    text = urllib.request.urlopen("https://10.77.0.1:6443/metrics", context=tls).read().decode()
-    return sum(float(m[3]) for m in re.finditer(r'^apiserver_request_total{.*resource="(nodes|acceleratornodes)".*verb="([A-Z]+)".*} (.+)$',
-                                                text, re.M) if m[2] in verbs)
-
-
-def nodes(what, n):
-    done = int(subprocess.run([tools + "/nodes", KUBECONFIG, what, "0", str(n)], stdout=subprocess.PIPE, check=True, text=True).stdout)
-    if done != n:
-        sys.exit(f"{what}: {done} of {n}")
-
-
-def real_events(p, what, n):
-    before = cpu(p)
-    nodes(what, n)
-    settle(p)
-    return (cpu(p) - before) / n * 1e6
-
-
-def measure_real(make, n):
-    x = make()
-    r = {"start": x.start}
-    settle(x.p)
-    r["rss"], r["peak"] = status(x.p, "VmRSS", "VmHWM")
-    r["beat"] = real_events(x.p, "beat", n)
-    say(f"{n} nodes, {x.name}, real:", {k: round(v, 2) for k, v in r.items()})
-    x.stop()
-    return r
-
-
-def one_real(n):
-    nodes("create", n)
-    was = served({"APPLY"})
-    x = Ours()
-    wait("an AcceleratorNode for each node", lambda: served({"APPLY"}) - was >= n, step=0.5)
-    settle(x.p)
-    new = (served({"APPLY"}) - was) / n
-    x.stop()
-    was = served({"APPLY"})
-    ours = measure_real(Ours, n)
-    idle = served({"APPLY"}) - was
-    peer = measure_real(Peer, n)
-    at = f"{n:,} nodes (kube-apiserver)"
-    row(f"controller, {at}: RSS, MB (peer: client-go informer of Nodes alone)", ours["rss"], peer["rss"], 1)
-    row(f"controller, {at}: start to synced, s", ours["start"], peer["start"])
-    row(f"controller, {at}: CPU of a heartbeat, us", ours["beat"], peer["beat"], 1)
-    row(f"controller, {at}: writes for each new node", new, 0)
-    row(f"controller, {at}: writes of a restart and of {n:,} heartbeats", idle, 0, 0)
-
-
 was_of = {}
 for size_ in sizes:
-    if real_run:
-        one_real(size_)
-        continue
     stub = start_stub()
     try:
         one(size_)
