@@ -15,6 +15,7 @@ struct feed {
 	struct kube *kube;
 	struct fleet *fleet;
 	const char *namespace_;
+	bool stream;
 	char *node_selector;
 	void (*on_change)(void *user);
 	void *user;
@@ -100,6 +101,7 @@ static int start(struct feed *fd, enum fleet_kind kind, struct err *e)
 		(void)buf_str(&path, "/configmaps");
 		o.path = buf_cstr(&path);
 	}
+	o.is_streamed = fd->stream && (kind == FLEET_NODES || kind == FLEET_ACCS);
 	if (kind == FLEET_NODES)
 		o.label_selector = fd->node_selector;
 	watch_free(s->watch);
@@ -109,7 +111,7 @@ static int start(struct feed *fd, enum fleet_kind kind, struct err *e)
 }
 
 int feed_new(struct kube *k, struct fleet *f, const char *namespace_,
-	const char *node_selector, void (*on_change)(void *user), void *user,
+	const char *node_selector, bool stream, void (*on_change)(void *user), void *user,
 	struct feed **ret, struct err *e)
 {
 	CLEANUP(feed_freep) struct feed *fd = calloc(1, sizeof(*fd));
@@ -121,6 +123,7 @@ int feed_new(struct kube *k, struct fleet *f, const char *namespace_,
 	fd->fleet = f;
 	fd->namespace_ = str_empty(namespace_) ? kube_namespace(k) : namespace_;
 	fd->on_change = on_change;
+	fd->stream = stream;
 	fd->user = user;
 	for (int i = 0; i < FLEET_KINDS_; i++)
 		fd->streams[i] = (struct stream){ .fd = fd, .kind = i };

@@ -7,9 +7,10 @@
 
 struct feed;
 
-/* @namespace_ (borrowed; NULL: the client's) is where ConfigMaps are. @on_change after anything that a plan may care about. */
+/* @namespace_ (borrowed; NULL: the client's) is where ConfigMaps are; @stream: ask for long lists
+ * as streams. @on_change after anything that a plan may care about. */
 int feed_new(struct kube *k, struct fleet *f, const char *namespace_,
-	const char *node_selector, void (*on_change)(void *user), void *user,
+	const char *node_selector, bool stream, void (*on_change)(void *user), void *user,
 	struct feed **ret, struct err *e) _must_check_;
 void feed_free(struct feed *fd);
 DEFINE_CLEANUP(struct feed, feed_free)

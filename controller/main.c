@@ -18,6 +18,7 @@ struct options {
 		*startup_taint;
 	const char *check, *retire, *agents; /* a Deployment; DaemonSets */
 	unsigned patience_s;
+	bool stream_lists;
 	enum log_level level;
 	bool once;
 };
@@ -46,6 +47,8 @@ static void usage(FILE *to)
 		"  --builders PATTERNS   nodes that build for others, by name: 'build-*,n7' (default: none)\n"
 		"  --node-selector SEL   manage only Nodes with these labels (default: all)\n"
 		"  --startup-taint KEY   take this taint from a node whose devices are advertised\n"
+		"  --stream-lists        list Nodes and AcceleratorNodes as streams (WatchList) where\n"
+		"                        the server can; pages where it cannot\n"
 		"  --once                decide and act until nothing is left to do, then end\n"
 		"  --check DEPLOYMENT    say whether the release of this Deployment works, and end\n"
 		"  --retire DEPLOYMENT   before it is uninstalled: stop it, free AcceleratorDrivers of\n"
@@ -85,6 +88,7 @@ static int read_options(int argc, char **argv, struct options *o)
 		{ "builders", required_argument, NULL, 'b' },
 		{ "node-selector", required_argument, NULL, 's' },
 		{ "startup-taint", required_argument, NULL, 't' },
+		{ "stream-lists", no_argument, NULL, 'S' },
 		{ "once", no_argument, NULL, 'o' },
 		{ "check", required_argument, NULL, 'C' },
 		{ "retire", required_argument, NULL, 'R' },
@@ -132,6 +136,9 @@ static int read_options(int argc, char **argv, struct options *o)
 					stderr, "no number of seconds: '%s'\n", optarg);
 				return 1 + EXIT_USAGE;
 			}
+			break;
+		case 'S':
+			o->stream_lists = true;
 			break;
 		case 't':
 			o->startup_taint = optarg;
@@ -303,6 +310,7 @@ static int set_up(struct controller *c, const struct options *o, struct err *e)
 		.builders = o->builders,
 		.node_selector = o->node_selector,
 		.startup_taint = o->startup_taint,
+		.stream_lists = o->stream_lists,
 		.once = o->once,
 	};
 	int r = loop_new(&c->loop, NULL, e);

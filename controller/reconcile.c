@@ -394,6 +394,7 @@ int reconcile_new(struct kube *k, struct metrics *m, const struct reconcile_opti
 	rc->once = o->once;
 	rc->builders = o->builders;
 	rc->namespace_ = o->namespace_;
+	rc->stream_lists = o->stream_lists;
 	rc->startup_taint = str_empty(o->startup_taint) ? NULL : o->startup_taint;
 	rc->timer_us = UINT64_MAX;
 	rc->own_node = copy_or_null(o->own_node);
@@ -438,7 +439,7 @@ void reconcile_start(struct reconcile *rc)
 		fleet_watch_taint(rc->fleet, rc->startup_taint);
 	if (r >= 0)
 		r = feed_new(rc->kube, rc->fleet, rc->namespace_, rc->node_selector,
-			reconcile_kick, rc, &rc->feed, &e);
+			rc->stream_lists, reconcile_kick, rc, &rc->feed, &e);
 	if (r >= 0)
 		r = schema_new(rc->kube, reconcile_kick, rc, &rc->schema, &e);
 	rc->is_leading = true;

@@ -246,6 +246,26 @@ static void test_surplus(void **state)
 	cluster_stop(&c);
 }
 
+/* Lists as streams, of a server that does not know what that is: later, but the same. */
+static void test_streamed(void **state)
+{
+	struct reconcile_options o = { .stream_lists = true };
+	struct cluster c;
+	struct metrics *m = NULL;
+	struct reconcile *rc = NULL;
+
+	cluster_start(&c, false);
+	put_all(&c);
+	assert_int_equal(metrics_new(&m), 0);
+	assert_int_equal(reconcile_new(c.kube, m, &o, &rc, NULL), 0);
+	reconcile_start(rc);
+	wait_for(&c, is_first_ready, "the first version runs");
+	assert_true(reconcile_is_synced(rc));
+	reconcile_free(rc);
+	metrics_free(m);
+	cluster_stop(&c);
+}
+
 /* A version that fails is taken back; so is what was known when the leader changes in the middle. */
 static void test_rollback(void **state)
 {
@@ -310,6 +330,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wave),
 		cmocka_unit_test(test_surplus),
+		cmocka_unit_test(test_streamed),
 		cmocka_unit_test(test_rollback),
 		cmocka_unit_test(test_once),
 	};
