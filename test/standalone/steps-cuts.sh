@@ -33,11 +33,12 @@ declare -A beyond=( # what must not have come yet
 	[build]="compgen -G '$state/store/??' >/dev/null"
 	[store]="compgen -G '$state/store/??/*' >/dev/null"
 	[load]="[[ -e $state/loaded.json ]]"
-	[install]="[[ -e /etc/modules-load.d/farrier-edu.conf && /lib/modules/$OLD/modules.dep -nt /lib/modules/$OLD/updates/farrier ]]"
+	[install]="[[ -e /etc/modules-load.d/farrier-edu.conf && -e /lib/modules/$OLD/updates/farrier/edu.ko &&
+		/lib/modules/$OLD/modules.dep -nt /lib/modules/$OLD/updates/farrier/edu.ko ]]"
 )
 watch() { # watch MOMENT: in the guest, until it comes; "CUT MOMENT in time" or "CUT MOMENT too late" on its console
 	guest -t 60 "cat >/run/watch-$1 <<'W'
-until $(printf %s "${moment[$1]}"); do :; done
+until $(printf %s "${moment[$1]}") || $(printf %s "${beyond[$1]}"); do :; done
 echo 1 >$agent_group/cgroup.freeze
 until grep -q 'frozen 1' $agent_group/cgroup.events; do :; done
 when='too late'
@@ -98,10 +99,11 @@ step_cut_store() { cut_in store && all_right; }
 step_cut_load() { cut_in load && all_right; }
 step_cut_install() { cut_in install && all_right; }
 step_cuts_random() {
-	local n at
+	local n at r
 	RANDOM=${CUTS_SEED:-1}
 	for n in $(seq "${CUTS:-2}"); do
-		at=$(awk -v r=$RANDOM -v s="$road_s" 'BEGIN { printf "%.2f", r / 32768 * s }')
+		r=$RANDOM # a subshell has other numbers
+		at=$(awk -v r=$r -v s="$road_s" 'BEGIN { printf "%.2f", r / 32768 * s }')
 		why=""
 		fresh || return
 		sleep "$at"
