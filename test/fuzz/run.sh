@@ -38,7 +38,8 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p build/fuzz/found
 # The words of our API, from the tables themselves.
 grep -ohE '"[A-Za-z][A-Za-z0-9./-]*"' lib/api_{class,driver,node,util}.c lib/api.{c,h} | sort -u >"$work/api.dict"
-export ASAN_OPTIONS=allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+# Short stacks and a small quarantine: faster by half where a target works on files.
+export ASAN_OPTIONS=allocator_may_return_null=1:malloc_context_size=3:quarantine_size_mb=16 UBSAN_OPTIONS=print_stacktrace=1
 
 fuzz() { # fuzz TARGET PROGRAM CORPUS LOG OPTION...: sets runs
 	local t=$1 program=$2 corpus=$3 log=$4 dict=() rc=0
