@@ -270,6 +270,7 @@ check_killed_anywhere() { # at moments spread over the whole road; whatever is l
 	staged "$OLD"
 	stop_agent
 }
+built_twice() { [ "$(count BuildSucceeded)" = 2 ]; }
 check_corrupt_artifact() {
 	fresh one
 	manifest edu && start_agent && loaded && staged "$OLD"
@@ -277,6 +278,7 @@ check_corrupt_artifact() {
 	test/shim/make-tree.sh "$W/shim" reboot
 	truncate -s 5000 "$(find "$W/state/store" -name edu.ko)"
 	start_agent
+	wait_for "${PATIENCE:-300}" "it is built once more" built_twice # the status is still that of before
 	loaded
 	expect "built once more" test "$(count '"build started"')" = 2
 	expect "the bad one is kept aside" test -n "$(ls "$W/state/quarantine")"
