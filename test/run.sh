@@ -86,7 +86,7 @@ if [ $long = 1 ]; then
 	stage standalone test/standalone/run.sh
 	stage e2e-long test/e2e/run.sh road policies cards kills lost reboots
 	# Everything on a cluster of another minor version.
-	stage k8s-1.36 env K8S_VERSION=v1.36.3 test/e2e/run.sh road offline inputs wave policies cards
+	stage k8s-1.36 env K8S_VERSION=v1.36.3 test/e2e/run.sh road offline inputs wave policies cards uninstall
 fi
 
 echo

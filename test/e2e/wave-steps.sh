@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sourced by test/demo.sh and wave.sh, after steps.sh: three namespaced nodes with a faked kernel join, and a change of the
 # driver's version rolls over all nodes. As in steps.sh each step returns 0 only when what it is about was seen.
+# shellcheck disable=SC2154 # steps.sh sets e2e
 NODES="n1 n2 n3"
 # Nodes in namespaces share the machine's control groups, and know only how to do that with version 1.
 can_have_nodes() { [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ]; }
