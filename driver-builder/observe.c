@@ -179,6 +179,9 @@ static void look_artifact(struct memory *m, struct arena *a, const struct list *
 		   streq(m->build_kernel, k->release) &&
 		   memcmp(&m->build_print, now, sizeof(*now)) == 0) {
 		p->artifact = PLAN_ARTIFACT_BUILDING;
+		if (is_current && rec->reason != REASON_NONE)
+			p->failure = (struct plan_failure){ rec->reason,
+				arena_strdup(a, rec->message), 0 };
 	} else if (!is_buildable(m, &d->spec.build, k, now_us)) {
 		look_incomplete(m, a, k, now_us, p);
 	} else if (is_current && rec->reason != REASON_NONE) {

@@ -33,6 +33,12 @@ static const enum api_kernel_state kernel_state[PLAN_ARTIFACTS_] = {
 	[PLAN_ARTIFACT_NOT_APPLICABLE] = API_KERNEL_NOT_APPLICABLE,
 };
 
+/* A failure that is tried again stays one, with its reason, until the outcome is another. */
+static bool is_retry(const struct plan_pair *p)
+{
+	return p->artifact == PLAN_ARTIFACT_BUILDING && p->failure.reason != REASON_NONE;
+}
+
 struct maker {
 	struct arena *a;
 	const struct plan_input *in;
@@ -178,7 +184,8 @@ static void plan_running(struct maker *m, size_t di, size_t ki)
 		plan_ready(m, di, ki);
 		return;
 	}
-	say(m, di, driver_state[p->artifact], p->failure.reason, p->failure.message);
+	say(m, di, is_retry(p) ? API_DRIVER_FAILED : driver_state[p->artifact],
+		p->failure.reason, p->failure.message);
 }
 
 /* Installing and removing what the host's own boot loads. */
@@ -221,7 +228,7 @@ static enum api_kernel_state say_kernel(
 	if (p->artifact == PLAN_ARTIFACT_READY && !d->paused && !k->is_bare &&
 		p->installed != PLAN_INSTALLED_SAME && p->install.reason == REASON_NONE)
 		return API_KERNEL_BUILDING;
-	return kernel_state[p->artifact];
+	return is_retry(p) ? API_KERNEL_FAILED : kernel_state[p->artifact];
 }
 
 /* Kernels in the order in which they matter: running, next, the others as given. */

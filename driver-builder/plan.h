@@ -35,7 +35,9 @@ struct plan_failure {
 struct plan_pair {
 	enum plan_artifact artifact;
 	const char *key; /* content key, NULL when it cannot be told yet */
-	struct plan_failure failure; /* artifact FAILED, WAITING, NOT_APPLICABLE: why */
+	struct plan_failure
+		failure; /* artifact FAILED, WAITING, NOT_APPLICABLE: why; BUILDING:
+				       why the last try of the same failed, if it did */
 	int64_t build_seconds;
 	const char *digest; /* under which we published it; NULL: we did not */
 	enum plan_installed installed;

@@ -32,7 +32,7 @@ step_grub_reported() {
 		fail "edu for $NEW: $(kernel_field $NEW edu state) $(kernel_field $NEW edu reason)"
 }
 kept() { guest -t 60 'cat /run/farrier/reboot-hold' | grep -q "^$OLD - Kept "; }
-refuses() { # as a reboot daemon's sentinel sees it; between two tries the reason is "Building"
+refuses() { # as a reboot daemon's sentinel sees it, while it is tried again too
 	local rc=0
 	guest -t 60 'farrier-driver-builder gate' >"$S/gate.txt" || rc=$?
 	[ $rc = 1 ] && grep -q "^$NEW edu BuildFailed .*pci_resize_resource" "$S/gate.txt"

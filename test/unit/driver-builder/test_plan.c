@@ -237,6 +237,19 @@ static void running_build(struct world *w)
 	set_pair(w, 0, 1, PLAN_ARTIFACT_BUILDING, PLAN_INSTALLED_NONE);
 	w->in.is_building = true;
 }
+static void retried_build(struct world *w)
+{
+	set_pair(w, 0, 1, PLAN_ARTIFACT_FAILED, PLAN_INSTALLED_NONE);
+	w->pairs[0][1].artifact = PLAN_ARTIFACT_BUILDING;
+	w->drivers[0].prebuild = false;
+	w->in.is_building = true;
+}
+static void next_retried(struct world *w)
+{
+	next_fails(w);
+	w->pairs[0][0].artifact = PLAN_ARTIFACT_BUILDING;
+	w->in.is_building = true;
+}
 static void orphan_build(struct world *w)
 {
 	done(w);
@@ -377,6 +390,10 @@ static const struct {
 		REASON_NONE, API_KERNEL_PENDING, 700 },
 	{ "not for this kernel is no failure", not_for_next, "", API_DRIVER_LOADED,
 		REASON_NONE, API_KERNEL_NOT_APPLICABLE, UINT64_MAX },
+	{ "a failed build is tried again: still failed", retried_build, "",
+		API_DRIVER_FAILED, REASON_BUILD_FAILED, API_KERNEL_PENDING, UINT64_MAX },
+	{ "the same for the next kernel", next_retried, "", API_DRIVER_LOADED,
+		REASON_NONE, API_KERNEL_FAILED, UINT64_MAX },
 	{ "a build runs", running_build, "build:edu@6.1.0-56", API_DRIVER_BUILDING,
 		REASON_NONE, API_KERNEL_PENDING, UINT64_MAX },
 	{ "a build that nobody wants", orphan_build, "cancel", API_DRIVER_LOADED,
