@@ -10,7 +10,7 @@
 
 #include "controller/fleet.h"
 #include "controller/gang.h"
-#include "controller/wave.h"
+#include "world.h"
 
 enum { NOW = 10000, MANY = 4 };
 
@@ -233,102 +233,52 @@ static void test_listing(void **state)
 /* ---- units ---- */
 
 /* A driver that waits for its upgrade on all nodes, each with one pod of the gangs given. */
-struct world {
-	struct arena *a;
-	struct view_driver d, *drivers[1];
-	struct api_device_match match;
-	struct view_node nodes[MANY], *ptrs[MANY];
-	struct view_assign assigns[MANY];
-	struct view_driver_state states[MANY];
+struct gangs {
+	struct world w;
 	struct view_pod pods[MANY];
-	struct view_pods lists[MANY];
 	struct view_gang gangs[2], *gang_ptrs[2];
 	const char *gang_nodes[2][MANY];
-	const char *hardware;
-	struct view view;
-	struct plan plan;
 };
 
-static const char *const names[MANY] = { "n0", "n1", "n2", "n3" };
 static const char *const keys[2] = { "a/job/x", "a/job/y" };
 
 /* @pods: of each node the gang of its pod, 'x' or 'y', or '-'. */
-static void setup(struct world *w, const char *pods)
+static void setup(struct gangs *g, const char *pods)
 {
-	memset(w, 0, sizeof(*w));
-	w->a = arena_new(1 << 20);
-	assert_non_null(w->a);
-	w->match = (struct api_device_match){ .vendor = "1234" };
-	w->hardware = "pci:1234:11e8";
-	w->d = (struct view_driver){ .name = "edu",
-		.uid = "u",
-		.generation = 2,
-		.has_spec = true,
-		.selector = 7 };
-	w->d.d.meta.generation = 2;
-	w->d.d.spec.devices = (struct list){ &w->match, 1 };
-	w->d.d.spec.upgrade_policy = (struct api_upgrade_policy){
-		.present = true,
-		.auto_upgrade = true,
-		.max_parallel = 1,
-		.max_unavailable = { false, 2 },
-	};
-	w->drivers[0] = &w->d;
+	struct world *w = &g->w;
+
+	memset(g, 0, sizeof(*g));
+	world_init(w, MANY, 2);
+	w->d.d.spec.upgrade_policy.max_unavailable = (struct intstr){ false, 2 };
+	w->d.d.spec.upgrade_policy.validation_timeout_seconds = 0;
 	for (size_t i = 0; i < 2; i++) {
-		w->gangs[i] = (struct view_gang){
-			.key = keys[i], .nodes = { w->gang_nodes[i], 0 }, .listed_at = NOW
+		g->gangs[i] = (struct view_gang){
+			.key = keys[i], .nodes = { g->gang_nodes[i], 0 }, .listed_at = NOW
 		};
-		w->gang_ptrs[i] = &w->gangs[i];
+		g->gang_ptrs[i] = &g->gangs[i];
 	}
 	for (size_t i = 0; i < MANY; i++) {
 		int gang = pods[i] == 'x' ? 0 : pods[i] == 'y' ? 1 : -1;
 
-		w->assigns[i] = (struct view_assign){ "edu", 2, 0, 7, false };
-		w->states[i] = (struct view_driver_state){ "edu", "", 2,
-			API_DRIVER_UPGRADE_REQUIRED, 1, 1 };
-		w->pods[i] = (struct view_pod){ .namespace_ = "a",
+		g->pods[i] = (struct view_pod){ .namespace_ = "a",
 			.name = "p",
 			.uid = "u",
 			.uses_devices = true,
 			.has_controller = true,
 			.gang = gang < 0 ? NULL : keys[gang] };
-		w->lists[i] = (struct view_pods){ .pods = &w->pods[i],
+		w->pods[i] = (struct view_pods){ .pods = &g->pods[i],
 			.n = 1,
 			.listed_at = NOW,
 			.for_state = API_UPGRADE_REQUIRED,
 			.for_since = NOW - 10 };
 		if (gang >= 0)
-			w->gang_nodes[gang][w->gangs[gang].nodes.n++] = names[i];
-		w->nodes[i] = (struct view_node){
-			.name = names[i],
-			.has_node = true,
-			.is_ready = true,
-			.has_acc = true,
-			.is_known = true,
-			.assigns = { &w->assigns[i], 1 },
-			.states = { &w->states[i], 1 },
-			.hardware = { &w->hardware, 1 },
-			.upgrade = { API_UPGRADE_REQUIRED, NOW - 10, "edu@2", "", "" },
-			.pods = &w->lists[i],
-		};
-		w->ptrs[i] = &w->nodes[i];
+			g->gang_nodes[gang][g->gangs[gang].nodes.n++] = w->nodes[i].name;
+		w->nodes[i].upgrade = (struct view_upgrade){ API_UPGRADE_REQUIRED,
+			NOW - 10, "edu@2", "", "" };
+		w->nodes[i].pods = &w->pods[i];
 	}
-	w->view = (struct view){
-		.drivers = w->drivers,
-		.n_drivers = 1,
-		.nodes = w->ptrs,
-		.n_nodes = MANY,
-		.gangs = w->gang_ptrs,
-		.n_gangs = 2,
-	};
-}
-
-static const struct plan_node *out(const struct world *w, size_t i)
-{
-	for (size_t k = 0; k < w->plan.n_nodes; k++)
-		if (w->plan.nodes[k].node == &w->nodes[i])
-			return &w->plan.nodes[k];
-	return NULL;
+	w->view.gangs = g->gang_ptrs;
+	w->view.n_gangs = 2;
 }
 
 /* Which nodes start: 's' alone, 'g' in a group, '-' not. */
@@ -338,7 +288,7 @@ static const char *starts(struct world *w)
 
 	assert_int_equal(plan_make(w->a, &w->view, NOW, &w->plan), 0);
 	for (size_t i = 0; i < MANY; i++) {
-		const struct plan_node *p = out(w, i);
+		const struct plan_node *p = world_plan(w, i);
 
 		text[i] = !p || p->upgrade.state != API_UPGRADE_CORDON ? '-'
 			  : p->upgrade.group			       ? 'g'
@@ -370,24 +320,25 @@ static void test_units(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct world w;
+		struct gangs g;
+		struct world *w = &g.w;
 
-		setup(&w, rows[i].pods);
-		w.d.d.spec.upgrade_policy.max_unavailable.value = rows[i].budget;
-		w.d.d.spec.upgrade_policy.wait.present = rows[i].wait;
-		w.nodes[1].is_ready = !rows[i].offline_1;
+		setup(&g, rows[i].pods);
+		w->d.d.spec.upgrade_policy.max_unavailable.value = rows[i].budget;
+		w->d.d.spec.upgrade_policy.wait.present = rows[i].wait;
+		w->nodes[1].is_ready = !rows[i].offline_1;
 		if (rows[i].building_1) {
-			w.states[1].state = API_DRIVER_BUILDING;
-			w.nodes[1].upgrade = (struct view_upgrade){ 0, 0, "", "", "" };
+			w->states[1].state = API_DRIVER_BUILDING;
+			w->nodes[1].upgrade = (struct view_upgrade){ 0, 0, "", "", "" };
 		}
 		for (size_t k = 0; k < MANY; k++)
-			if (w.nodes[k].upgrade.state)
-				w.nodes[k].upgrade.since = w.lists[k].for_since =
+			if (w->nodes[k].upgrade.state)
+				w->nodes[k].upgrade.since = w->pods[k].for_since =
 					NOW - rows[i].age;
-		if (!streq(starts(&w), rows[i].expected))
-			fail_msg("case '%s': %s, not %s", rows[i].name, starts(&w),
+		if (!streq(starts(w), rows[i].expected))
+			fail_msg("case '%s': %s, not %s", rows[i].name, starts(w),
 				rows[i].expected);
-		arena_free(w.a);
+		arena_free(w->a);
 	}
 }
 
@@ -428,32 +379,33 @@ static void test_surplus(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct world w;
+		struct gangs g;
+		struct world *w = &g.w;
 
-		setup(&w, rows[i].pods);
-		w.d.d.spec.upgrade_policy.max_parallel = 0;
-		w.d.d.spec.upgrade_policy.max_unavailable.value = rows[i].budget;
-		w.gangs[0].min = rows[i].min;
-		w.gangs[0].running = rows[i].running;
-		w.nodes[1].is_ready = !rows[i].offline_1;
+		setup(&g, rows[i].pods);
+		w->d.d.spec.upgrade_policy.max_parallel = 0;
+		w->d.d.spec.upgrade_policy.max_unavailable.value = rows[i].budget;
+		g.gangs[0].min = rows[i].min;
+		g.gangs[0].running = rows[i].running;
+		w->nodes[1].is_ready = !rows[i].offline_1;
 		if (rows[i].active_1) {
-			w.nodes[1].upgrade = (struct view_upgrade){ API_UPGRADE_DRAIN,
+			w->nodes[1].upgrade = (struct view_upgrade){ API_UPGRADE_DRAIN,
 				NOW - 10, "edu@2", "", "" };
-			w.nodes[1].is_unschedulable = w.nodes[1].is_cordoned = true;
+			w->nodes[1].is_unschedulable = w->nodes[1].is_cordoned = true;
 		}
 		if (rows[i].back_1) {
-			w.nodes[1].upgrade = (struct view_upgrade){ API_UPGRADE_DONE, NOW,
-				"edu@2", "", "" };
-			w.states[1].state = API_DRIVER_LOADED;
+			w->nodes[1].upgrade = (struct view_upgrade){ API_UPGRADE_DONE,
+				NOW, "edu@2", "", "" };
+			w->states[1].state = API_DRIVER_LOADED;
 		}
 		if (rows[i].pods[3] == '-') { /* no candidate */
-			w.nodes[3].upgrade = (struct view_upgrade){ 0, 0, "", "", "" };
-			w.states[3].state = API_DRIVER_LOADED;
+			w->nodes[3].upgrade = (struct view_upgrade){ 0, 0, "", "", "" };
+			w->states[3].state = API_DRIVER_LOADED;
 		}
-		if (!streq(starts(&w), rows[i].expected))
-			fail_msg("case '%s': %s, not %s", rows[i].name, starts(&w),
+		if (!streq(starts(w), rows[i].expected))
+			fail_msg("case '%s': %s, not %s", rows[i].name, starts(w),
 				rows[i].expected);
-		arena_free(w.a);
+		arena_free(w->a);
 	}
 }
 
@@ -461,57 +413,60 @@ static void test_surplus(void **state)
 static void test_chain(void **state)
 {
 	struct view_pod two[2];
-	struct world w;
+	struct gangs g;
+	struct world *w = &g.w;
 
-	setup(&w, "xxy-");
-	two[0] = w.pods[1];
-	two[1] = w.pods[1];
+	setup(&g, "xxy-");
+	two[0] = g.pods[1];
+	two[1] = g.pods[1];
 	two[1].gang = keys[1];
-	w.lists[1].pods = two;
-	w.lists[1].n = 2;
-	w.gang_nodes[1][w.gangs[1].nodes.n++] = "n1";
-	w.d.d.spec.upgrade_policy.max_unavailable.value = 3;
-	assert_string_equal(starts(&w), "ggg-");
-	assert_string_equal(out(&w, 0)->upgrade.group, "n0/3");
-	assert_string_equal(out(&w, 2)->upgrade.group, "n0/3");
-	arena_free(w.a);
+	w->pods[1].pods = two;
+	w->pods[1].n = 2;
+	g.gang_nodes[1][g.gangs[1].nodes.n++] = "n1";
+	w->d.d.spec.upgrade_policy.max_unavailable.value = 3;
+	assert_string_equal(starts(w), "ggg-");
+	assert_string_equal(world_plan(w, 0)->upgrade.group, "n0/3");
+	assert_string_equal(world_plan(w, 2)->upgrade.group, "n0/3");
+	arena_free(w->a);
 }
 
 /* What is not known is asked for, and the room is kept meanwhile. */
 static void test_asks(void **state)
 {
-	struct world w;
+	struct gangs g;
+	struct world *w = &g.w;
 
-	setup(&w, "xx--");
-	w.nodes[0].pods = NULL;
-	w.nodes[0].upgrade.reason = WAVE_BUDGET;
-	w.nodes[0].spec_hash = plan_hash(&w.view, &w.nodes[0].assigns,
-		&w.nodes[0].upgrade, "edu=0000000000000007", "");
-	assert_string_equal(starts(&w), "----");
-	assert_true(out(&w, 0)->need_pods);
-	assert_int_equal(w.plan.gangs.n, 0);
-	w.nodes[0].pods = &w.lists[0];
-	w.gangs[0].listed_at = NOW - 31;
-	assert_string_equal(starts(&w), "----");
-	assert_int_equal(w.plan.gangs.n, 1);
-	assert_string_equal(*VIEW_AT(const char *, w.plan.gangs, 0), "a/job/x");
-	w.gangs[0].listed_at = NOW;
-	assert_string_equal(starts(&w), "gg--");
-	arena_free(w.a);
+	setup(&g, "xx--");
+	w->nodes[0].pods = NULL;
+	w->nodes[0].upgrade.reason = WAVE_BUDGET;
+	w->nodes[0].spec_hash = plan_hash(&w->view, &w->nodes[0].assigns,
+		&w->nodes[0].upgrade, "edu=0000000000000007", "");
+	assert_string_equal(starts(w), "----");
+	assert_true(world_plan(w, 0)->need_pods);
+	assert_int_equal(w->plan.gangs.n, 0);
+	w->nodes[0].pods = &w->pods[0];
+	g.gangs[0].listed_at = NOW - 31;
+	assert_string_equal(starts(w), "----");
+	assert_int_equal(w->plan.gangs.n, 1);
+	assert_string_equal(*VIEW_AT(const char *, w->plan.gangs, 0), "a/job/x");
+	g.gangs[0].listed_at = NOW;
+	assert_string_equal(starts(w), "gg--");
+	arena_free(w->a);
 }
 
 /* A unit that has to wait for room keeps what there is. */
 static void test_keeps_room(void **state)
 {
-	struct world w;
+	struct gangs g;
+	struct world *w = &g.w;
 
-	setup(&w, "-xx-");
-	w.nodes[0].upgrade = (struct view_upgrade){ API_UPGRADE_VALIDATION, NOW, "edu@2",
+	setup(&g, "-xx-");
+	w->nodes[0].upgrade = (struct view_upgrade){ API_UPGRADE_VALIDATION, NOW, "edu@2",
 		"", "" };
-	w.d.d.spec.upgrade_policy.max_parallel = 0;
-	assert_string_equal(starts(&w), "----");
-	assert_string_equal(out(&w, 1)->upgrade.reason, WAVE_GANG);
-	arena_free(w.a);
+	w->d.d.spec.upgrade_policy.max_parallel = 0;
+	assert_string_equal(starts(w), "----");
+	assert_string_equal(world_plan(w, 1)->upgrade.reason, WAVE_GANG);
+	arena_free(w->a);
 }
 
 /* ---- groups ---- */
@@ -575,28 +530,29 @@ static void test_groups(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const struct view_upgrade *up;
-		struct world w;
+		struct gangs g;
+		struct world *w = &g.w;
 
-		setup(&w, "xx--");
-		w.nodes[2].upgrade = w.nodes[3].upgrade = (struct view_upgrade){ 0, 0, "",
-			"", "" };
-		w.states[2].state = w.states[3].state = API_DRIVER_LOADED;
-		put_in_group(&w, 0, rows[i].mine, "");
-		w.nodes[0].upgrade.since = NOW - rows[i].age;
-		put_in_group(&w, 1, rows[i].theirs, rows[i].their_reason);
+		setup(&g, "xx--");
+		w->nodes[2].upgrade = w->nodes[3].upgrade = (struct view_upgrade){ 0, 0,
+			"", "", "" };
+		w->states[2].state = w->states[3].state = API_DRIVER_LOADED;
+		put_in_group(w, 0, rows[i].mine, "");
+		w->nodes[0].upgrade.since = NOW - rows[i].age;
+		put_in_group(w, 1, rows[i].theirs, rows[i].their_reason);
 		if (rows[i].alone)
-			w.nodes[1].upgrade.group = NULL;
+			w->nodes[1].upgrade.group = NULL;
 		if (rows[i].not_cordoned)
-			w.nodes[1].is_unschedulable = w.nodes[1].is_cordoned = false;
-		w.nodes[1].is_ready = !rows[i].offline;
+			w->nodes[1].is_unschedulable = w->nodes[1].is_cordoned = false;
+		w->nodes[1].is_ready = !rows[i].offline;
 		if (rows[i].loaded)
-			w.states[0].state = API_DRIVER_LOADED;
-		assert_int_equal(plan_make(w.a, &w.view, NOW, &w.plan), 0);
-		up = out(&w, 0) ? &out(&w, 0)->upgrade : &w.nodes[0].upgrade;
+			w->states[0].state = API_DRIVER_LOADED;
+		assert_int_equal(plan_make(w->a, &w->view, NOW, &w->plan), 0);
+		up = world_plan(w, 0) ? &world_plan(w, 0)->upgrade : &w->nodes[0].upgrade;
 		if (up->state != rows[i].expected || !streq(up->reason, rows[i].reason))
 			fail_msg("case '%s': %d '%s'", rows[i].name, up->state,
 				up->reason);
-		arena_free(w.a);
+		arena_free(w->a);
 	}
 }
 

@@ -8,64 +8,24 @@
 #include <cmocka.h>
 
 #include "controller/bodies.h"
-#include "controller/wave.h"
+#include "world.h"
 
 enum { NOW = 10000 };
 
 /* One driver, generation 3, of which 2 was good, on one node that is being upgraded. */
-struct world {
-	struct arena *a;
-	struct view_driver d, *drivers[1];
-	struct api_device_match match;
-	struct view_node n, *nodes[1];
-	struct view_assign assign;
-	struct view_driver_state st;
-	const char *hardware;
-	struct view view;
-	struct plan plan;
-};
-
+/* One node in the middle of its upgrade to generation 3; 2 was good. */
 static void setup(struct world *w, int state, int64_t generation, int driver)
 {
-	memset(w, 0, sizeof(*w));
-	w->a = arena_new(1 << 20);
-	assert_non_null(w->a);
-	w->match = (struct api_device_match){ .vendor = "1234", .device = "11e8" };
-	w->hardware = "pci:1234:11e8";
-	w->d = (struct view_driver){ .name = "edu",
-		.uid = "u",
-		.generation = 3,
-		.has_spec = true,
-		.selector = 7,
-		.spec_hash = 33,
-		.good = { 2, "1.0", "{}", 22 } };
-	w->d.d.meta.generation = 3;
-	w->d.d.spec.devices = (struct list){ &w->match, 1 };
-	w->d.d.spec.upgrade_policy.present = true;
-	w->d.d.spec.upgrade_policy.auto_upgrade = true;
+	world_init(w, 1, 3);
+	w->d.spec_hash = 33;
+	w->d.good = (struct view_good){ 2, "1.0", "{}", 22 };
+	w->d.d.spec.upgrade_policy.max_parallel = 0;
 	w->d.d.spec.upgrade_policy.rollback_on_failure = true;
-	w->d.d.spec.upgrade_policy.max_unavailable = (struct intstr){ true, 100 };
-	w->d.d.spec.upgrade_policy.validation_timeout_seconds = 200;
-	w->drivers[0] = &w->d;
-	w->assign = (struct view_assign){ "edu", generation, 0, 7, false };
-	w->st = (struct view_driver_state){ "edu", "", generation, driver, 1, 1 };
-	w->n = (struct view_node){
-		.name = "n0",
-		.has_node = true,
-		.is_ready = true,
-		.is_unschedulable = true,
-		.is_cordoned = true,
-		.has_acc = true,
-		.is_known = true,
-		.assigns = { &w->assign, 1 },
-		.states = { &w->st, 1 },
-		.hardware = { &w->hardware, 1 },
-		.upgrade = { state, NOW - 10, "edu@3", "", "" },
-	};
-	w->nodes[0] = &w->n;
-	w->view = (struct view){
-		.drivers = w->drivers, .n_drivers = 1, .nodes = w->nodes, .n_nodes = 1
-	};
+	w->assigns[0].generation = generation;
+	w->states[0].generation = generation;
+	w->states[0].state = driver;
+	w->nodes[0].is_unschedulable = w->nodes[0].is_cordoned = true;
+	w->nodes[0].upgrade = (struct view_upgrade){ state, NOW - 10, "edu@3", "", "" };
 }
 
 static const struct row {
@@ -116,20 +76,20 @@ static void run_row(const struct row *t)
 	struct world w;
 
 	setup(&w, t->stored, t->generation, t->driver);
-	w.st.reason = t->reason;
-	w.n.upgrade.since = NOW - t->age;
-	w.n.is_ready = !t->offline;
+	w.states[0].reason = t->reason;
+	w.nodes[0].upgrade.since = NOW - t->age;
+	w.nodes[0].is_ready = !t->offline;
 	w.d.d.spec.upgrade_policy.rollback_on_failure = !t->no_policy;
 	if (t->no_good)
 		w.d.good = (struct view_good){ 0 };
 	if (t->stored == API_UPGRADE_ROLLBACK || t->stored == API_UPGRADE_FAILED) {
-		w.n.upgrade.reason = "LoadFailed";
-		w.n.upgrade.message = "broken";
+		w.nodes[0].upgrade.reason = "LoadFailed";
+		w.nodes[0].upgrade.message = "broken";
 	}
 	assert_int_equal(plan_make(w.a, &w.view, NOW, &w.plan), 0);
 	p = w.plan.n_nodes ? &w.plan.nodes[0] : NULL;
-	up = p ? &p->upgrade : &w.n.upgrade;
-	entry = p ? VIEW_AT(struct view_assign, p->assigns, 0) : &w.assign;
+	up = p ? &p->upgrade : &w.nodes[0].upgrade;
+	entry = p ? VIEW_AT(struct view_assign, p->assigns, 0) : &w.assigns[0];
 	if (up->state != t->next || !streq(up->reason, t->why) ||
 		(t->message && !streq(up->message, t->message)))
 		fail_msg("case '%s': state %d '%s' '%s'", t->name, up->state, up->reason,
@@ -169,15 +129,15 @@ static void test_hash(void **state)
 	uint64_t today, good;
 
 	setup(&w, API_UPGRADE_FAILED, 2, API_DRIVER_LOADED);
-	good = plan_hash(&w.view, &w.n.assigns, &none, "", "");
+	good = plan_hash(&w.view, &w.nodes[0].assigns, &none, "", "");
 	w.d.spec_hash++;
-	assert_true(good == plan_hash(&w.view, &w.n.assigns, &none, "", ""));
+	assert_true(good == plan_hash(&w.view, &w.nodes[0].assigns, &none, "", ""));
 	w.d.good.spec_hash++;
-	assert_false(good == plan_hash(&w.view, &w.n.assigns, &none, "", ""));
-	w.assign.generation = 3;
-	today = plan_hash(&w.view, &w.n.assigns, &none, "", "");
+	assert_false(good == plan_hash(&w.view, &w.nodes[0].assigns, &none, "", ""));
+	w.assigns[0].generation = 3;
+	today = plan_hash(&w.view, &w.nodes[0].assigns, &none, "", "");
 	w.d.spec_hash++;
-	assert_false(today == plan_hash(&w.view, &w.n.assigns, &none, "", ""));
+	assert_false(today == plan_hash(&w.view, &w.nodes[0].assigns, &none, "", ""));
 	arena_free(w.a);
 }
 

@@ -7,85 +7,21 @@
 
 #include <cmocka.h>
 
-#include "controller/wave.h"
+#include "world.h"
 
-enum { NOW = 10000, MANY = 6 };
-
-/* A fleet of one driver (generation 2) and up to MANY nodes that all have it. */
-struct world {
-	struct arena *a;
-	struct view_driver d;
-	struct api_device_match match;
-	struct view_driver *drivers[1];
-	struct view_node nodes[MANY];
-	struct view_assign assigns[MANY];
-	struct view_driver_state states[MANY];
-	struct view_pods pods[MANY];
-	const char *hardware;
-	struct view_node *ptrs[MANY];
-	struct view view;
-	struct plan plan;
-};
-
-static const char *const names[MANY] = { "n0", "n1", "n2", "n3", "n4", "n5" };
+enum { NOW = 10000 };
 
 static void setup(struct world *w, size_t n)
 {
-	memset(w, 0, sizeof(*w));
-	w->a = arena_new(1 << 20);
-	assert_non_null(w->a);
-	w->match = (struct api_device_match){ .vendor = "1234", .device = "11e8" };
-	w->hardware = "pci:1234:11e8";
-	w->d = (struct view_driver){ .name = "edu",
-		.uid = "u",
-		.generation = 2,
-		.has_spec = true,
-		.selector = 7 };
-	w->d.d.meta.generation = 2;
-	w->d.d.spec.devices = (struct list){ &w->match, 1 };
-	w->d.d.spec.upgrade_policy = (struct api_upgrade_policy){
-		.present = true,
-		.auto_upgrade = true,
-		.max_parallel = 1,
-		.max_unavailable = { true, 100 },
-		.pod_deletion = { true, true, 100, false },
-		.validation_timeout_seconds = 200,
-	};
-	w->drivers[0] = &w->d;
-	for (size_t i = 0; i < n; i++) {
-		w->assigns[i] = (struct view_assign){ "edu", 2, 0, 7, false };
-		w->states[i] = (struct view_driver_state){ "edu", "", 2,
-			API_DRIVER_UPGRADE_REQUIRED, 1, 1 };
-		w->nodes[i] = (struct view_node){
-			.name = names[i],
-			.has_node = true,
-			.is_ready = true,
-			.has_acc = true,
-			.is_known = true,
-			.assigns = { &w->assigns[i], 1 },
-			.states = { &w->states[i], 1 },
-			.hardware = { &w->hardware, 1 },
-			.upgrade = { 0, 0, "", "", "" },
-		};
-		w->ptrs[i] = &w->nodes[i];
-	}
-	w->view = (struct view){
-		.drivers = w->drivers, .n_drivers = 1, .nodes = w->ptrs, .n_nodes = n
-	};
+	world_init(w, n, 2);
+	w->d.d.spec.upgrade_policy.pod_deletion.present = true;
+	w->d.d.spec.upgrade_policy.pod_deletion.force = true;
+	w->d.d.spec.upgrade_policy.pod_deletion.timeout_seconds = 100;
 }
 
 static void run(struct world *w)
 {
 	assert_int_equal(plan_make(w->a, &w->view, NOW, &w->plan), 0);
-}
-
-/* What the plan says of node @i; NULL: nothing to do. */
-static const struct plan_node *out(const struct world *w, size_t i)
-{
-	for (size_t k = 0; k < w->plan.n_nodes; k++)
-		if (w->plan.nodes[k].node == &w->nodes[i])
-			return &w->plan.nodes[k];
-	return NULL;
 }
 
 static void record(struct world *w, size_t i, int state, int64_t since)
@@ -378,7 +314,7 @@ static void run_row(const struct row *t)
 	w.nodes[0].spec_hash = plan_hash(&w.view, &w.nodes[0].assigns,
 		&w.nodes[0].upgrade, "edu=0000000000000007", "");
 	run(&w);
-	p = out(&w, 0);
+	p = world_plan(&w, 0);
 	up = p ? &p->upgrade : &w.nodes[0].upgrade;
 	if (up->state != t->next || (t->why && !streq(up->reason, t->why)))
 		fail_msg("case '%s': state %d '%s', not %d '%s'", t->name, up->state,
@@ -411,7 +347,8 @@ static size_t starts(struct world *w)
 
 	run(w);
 	for (size_t i = 0; i < w->view.n_nodes; i++)
-		n += out(w, i) && out(w, i)->upgrade.state == API_UPGRADE_CORDON &&
+		n += world_plan(w, i) &&
+		     world_plan(w, i)->upgrade.state == API_UPGRADE_CORDON &&
 		     w->nodes[i].upgrade.state == API_UPGRADE_REQUIRED;
 	return n;
 }
@@ -482,9 +419,9 @@ static void test_uncertain_counts(void **state)
 	it.assigns = w.nodes[0].assigns;
 	w.nodes[0].intent = &it;
 	run(&w);
-	assert_true(out(&w, 0)->write);
-	assert_int_equal(out(&w, 0)->upgrade.state, API_UPGRADE_CORDON);
-	assert_int_equal(out(&w, 1)->upgrade.state, API_UPGRADE_REQUIRED);
+	assert_true(world_plan(&w, 0)->write);
+	assert_int_equal(world_plan(&w, 0)->upgrade.state, API_UPGRADE_CORDON);
+	assert_int_equal(world_plan(&w, 1)->upgrade.state, API_UPGRADE_REQUIRED);
 	arena_free(w.a);
 }
 
@@ -497,8 +434,8 @@ static void test_own_node_last(void **state)
 	record(&w, 0, API_UPGRADE_REQUIRED, NOW);
 	record(&w, 1, API_UPGRADE_REQUIRED, NOW);
 	run(&w);
-	assert_int_equal(out(&w, 1)->upgrade.state, API_UPGRADE_CORDON);
-	assert_int_equal(out(&w, 0)->upgrade.state, API_UPGRADE_REQUIRED);
+	assert_int_equal(world_plan(&w, 1)->upgrade.state, API_UPGRADE_CORDON);
+	assert_int_equal(world_plan(&w, 0)->upgrade.state, API_UPGRADE_REQUIRED);
 	arena_free(w.a);
 }
 
@@ -520,10 +457,10 @@ static void test_allocatable(void **state)
 	w.nodes[0].before = (struct list){ &before, 1 };
 	w.nodes[0].allocatable = (struct list){ &now, 1 };
 	run(&w);
-	assert_int_equal(out(&w, 0)->upgrade.state, API_UPGRADE_VALIDATION);
+	assert_int_equal(world_plan(&w, 0)->upgrade.state, API_UPGRADE_VALIDATION);
 	now.n = 2;
 	run(&w);
-	assert_int_equal(out(&w, 0)->upgrade.state, API_UPGRADE_UNCORDON);
+	assert_int_equal(world_plan(&w, 0)->upgrade.state, API_UPGRADE_UNCORDON);
 	arena_free(w.a);
 }
 
@@ -626,23 +563,24 @@ static void test_pods_are_listed(void **state)
 	w.nodes[0].spec_hash = plan_hash(&w.view, &w.nodes[0].assigns,
 		&w.nodes[0].upgrade, "edu=0000000000000007", "");
 	run(&w);
-	assert_true(out(&w, 0)->need_pods);
+	assert_true(world_plan(&w, 0)->need_pods);
 	w.nodes[0].pods = &pods;
 	run(&w);
-	assert_false(out(&w, 0)->need_pods);
-	assert_int_equal(out(&w, 0)->evict.n, 1);
+	assert_false(world_plan(&w, 0)->need_pods);
+	assert_int_equal(world_plan(&w, 0)->evict.n, 1);
 	pods.for_since--; /* listed for an earlier try: says nothing */
 	run(&w);
-	assert_true(out(&w, 0)->need_pods);
+	assert_true(world_plan(&w, 0)->need_pods);
 	pods.for_since++;
 	w.nodes[0].upgrade.since = pods.for_since = NOW - 100; /* the limit */
 	run(&w);
-	assert_int_equal(out(&w, 0)->upgrade.state, API_UPGRADE_FAILED);
-	assert_string_equal(out(&w, 0)->upgrade.reason, "DrainTimeout");
+	assert_int_equal(world_plan(&w, 0)->upgrade.state, API_UPGRADE_FAILED);
+	assert_string_equal(world_plan(&w, 0)->upgrade.reason, "DrainTimeout");
 	pods.n = 0;
 	run(&w);
-	assert_int_equal(out(&w, 0)->upgrade.state, API_UPGRADE_REPLACE);
-	assert_int_equal(VIEW_AT(struct view_assign, out(&w, 0)->assigns, 0)->proceed, 2);
+	assert_int_equal(world_plan(&w, 0)->upgrade.state, API_UPGRADE_REPLACE);
+	assert_int_equal(
+		VIEW_AT(struct view_assign, world_plan(&w, 0)->assigns, 0)->proceed, 2);
 	arena_free(w.a);
 }
 
