@@ -44,6 +44,11 @@ int act_node(struct reconcile *rc, struct op *op, struct err *e) _must_check_;
  * there is nothing to say. */
 int act_marks(struct reconcile *rc, struct op *op, struct err *e) _must_check_;
 
+/* PATCH of the Node @op->name with @body of @content_type; @tail: what follows the name in the address. */
+int act_patch_node(struct reconcile *rc, struct op *op, const char *tail,
+	const char *content_type, const struct json *body, op_done_fn done, struct err *e)
+	_must_check_;
+
 /* Writes the body prepared for @op->key: "driver/a", "class/a", "finalizer/a". */
 int act_object(struct reconcile *rc, struct op *op, struct err *e) _must_check_;
 

@@ -51,19 +51,12 @@ static int drop_taint(
 	struct reconcile *rc, struct op *op, const struct view_node *n, struct err *e)
 {
 	CLEANUP(json_freep) struct json *body = NULL;
-	struct buf path;
 	int r = bodies_taint(n, rc->startup_taint, &body);
 
 	if (r < 0)
 		return err_errno(e, r, "body of Node '%s'", op->name);
-	buf_init(&path, PATH_MAX_);
-	r = bodies_path(&path, "/api/v1/nodes/", op->name,
-		"?fieldManager=" API_MANAGER_CONTROLLER);
-	if (r >= 0)
-		r = op_start(op, rc->kube, "PATCH", buf_cstr(&path), KUBE_JSON_PATCH,
-			body, taint_done, e);
-	buf_done(&path);
-	return r;
+	return act_patch_node(rc, op, "?fieldManager=" API_MANAGER_CONTROLLER,
+		KUBE_JSON_PATCH, body, taint_done, e);
 }
 
 int act_marks(struct reconcile *rc, struct op *op, struct err *e)
@@ -71,7 +64,6 @@ int act_marks(struct reconcile *rc, struct op *op, struct err *e)
 	CLEANUP(json_freep) struct json *body = NULL;
 	const struct view_node *n = fleet_node(rc->fleet, op->name);
 	struct plan_node *w = map_get(rc->wants, op->name);
-	struct buf path;
 	char now[32];
 	int r;
 
@@ -84,12 +76,7 @@ int act_marks(struct reconcile *rc, struct op *op, struct err *e)
 			   : bodies_node_condition(n, &w->marks, now, &body);
 	if (r < 0)
 		return err_errno(e, r, "body of Node '%s'", op->name);
-	buf_init(&path, PATH_MAX_);
-	r = bodies_path(&path, "/api/v1/nodes/", op->name,
-		w->mark_labels ? BODIES_APPLY : "/status" BODIES_APPLY);
-	if (r >= 0)
-		r = op_start(op, rc->kube, "PATCH", buf_cstr(&path), KUBE_APPLY, body,
-			mark_done, e);
-	buf_done(&path);
-	return r;
+	return act_patch_node(rc, op,
+		w->mark_labels ? BODIES_APPLY : "/status" BODIES_APPLY, KUBE_APPLY, body,
+		mark_done, e);
 }

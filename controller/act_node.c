@@ -145,23 +145,31 @@ static void cordon_done(struct op *op, const struct kube_response *res)
 			n->is_cordoned ? "for a driver upgrade" : "driver upgrade over");
 }
 
+int act_patch_node(struct reconcile *rc, struct op *op, const char *tail,
+	const char *content_type, const struct json *body, op_done_fn done, struct err *e)
+{
+	struct buf path;
+	int r;
+
+	buf_init(&path, PATH_MAX_);
+	r = bodies_path(&path, "/api/v1/nodes/", op->name, tail);
+	if (r >= 0)
+		r = op_start(op, rc->kube, "PATCH", buf_cstr(&path), content_type, body,
+			done, e);
+	buf_done(&path);
+	return r;
+}
+
 static int write_cordon(struct reconcile *rc, struct op *op, const struct view_node *n,
 	bool on, struct err *e)
 {
 	CLEANUP(json_freep) struct json *body = NULL;
-	struct buf path;
 	int r = bodies_cordon(n, on, &body);
 
 	if (r < 0)
 		return err_errno(e, r, "body of Node '%s'", op->name);
-	buf_init(&path, PATH_MAX_);
-	r = bodies_path(&path, "/api/v1/nodes/", op->name,
-		"?fieldManager=" API_MANAGER_CONTROLLER);
-	if (r >= 0)
-		r = op_start(op, rc->kube, "PATCH", buf_cstr(&path), KUBE_MERGE_PATCH,
-			body, cordon_done, e);
-	buf_done(&path);
-	return r;
+	return act_patch_node(rc, op, "?fieldManager=" API_MANAGER_CONTROLLER,
+		KUBE_MERGE_PATCH, body, cordon_done, e);
 }
 
 /* ---- pods ---- */
