@@ -8,7 +8,7 @@ enum { PATTERN_MAX = 256 };
 
 /* One node that wants a driver for a kernel. */
 struct want {
-	const char *driver, *release;
+	const char *driver, *release, *arch;
 	int64_t generation;
 	size_t node; /* index */
 	const struct view_kernel *row;
@@ -74,6 +74,9 @@ static int compare(const void *x, const void *y)
 
 	if (r == 0 && a->release != b->release)
 		r = strcmp(a->release, b->release);
+	/* A release does not always name its architecture (6.8.0-45-generic). */
+	if (r == 0 && a->arch != b->arch)
+		r = strcmp(a->arch, b->arch);
 	if (r == 0 && a->generation != b->generation)
 		r = a->generation < b->generation ? -1 : 1;
 	/* Nodes come in any order: sorted by name afterwards, where it matters. */
@@ -83,7 +86,7 @@ static int compare(const void *x, const void *y)
 static bool is_same_group(const struct want *x, const struct want *y)
 {
 	return x->generation == y->generation && streq(x->driver, y->driver) &&
-	       streq(x->release, y->release);
+	       streq(x->release, y->release) && streq(x->arch, y->arch);
 }
 
 static int collect(struct maker *m, const struct list *assigns, struct want **ret_items,
@@ -109,7 +112,7 @@ static int collect(struct maker *m, const struct list *assigns, struct want **re
 
 			if (s)
 				items[n++] = (struct want){ row->driver, row->release,
-					s->generation, i, row,
+					view_str(node->arch), s->generation, i, row,
 					stored_of(node, row->driver, s->generation,
 						row->release),
 					NULL };

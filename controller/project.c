@@ -115,12 +115,14 @@ void project_clear_node(struct intern *in, struct view_node *n)
 {
 	project_drop(in, &n->labels, put_labels);
 	project_drop(in, &n->allocatable, project_put_counts);
+	intern_put(in, n->arch);
 	project_empty_node(n);
 }
 
 void project_empty_node(struct view_node *n)
 {
 	n->labels = n->allocatable = (struct list){ 0 };
+	n->arch = NULL;
 	n->has_node = n->is_ready = n->is_deleting = n->is_unschedulable = false;
 	n->is_cordoned = n->is_skipped = false;
 	n->taint_at = 0;
@@ -252,7 +254,9 @@ int project_node(struct intern *in, const struct project_filter *f,
 	n->is_ready = is_ready(json_path(obj, "status.conditions"));
 	n->taint_at = find_taint(json_path(obj, "spec.taints"), f->taint);
 	read_marks(obj, n);
-	r = read_labels(in, f, labels, n);
+	n->arch = intern_get(
+		in, project_text(json_path(obj, "status.nodeInfo"), "architecture"));
+	r = n->arch ? read_labels(in, f, labels, n) : -ENOMEM;
 	if (r >= 0)
 		r = read_allocatable(in, f, json_path(obj, "status.allocatable"), n);
 	if (r < 0) {

@@ -126,6 +126,7 @@ struct view_node {
 	uint64_t version; /* resourceVersion, 0 when it is no number */
 	struct view_mark labels_mark, condition_mark; /* marks.h */
 	int64_t condition_since; /* seconds: its lastTransitionTime; 0: unknown */
+	const char *arch; /* "amd64"; "" when it does not say; NULL without a Node */
 	struct list labels; /* struct kv: only the keys that selectors use */
 	struct list allocatable; /* struct view_count: only resources of classes */
 

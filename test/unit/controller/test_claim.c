@@ -122,6 +122,27 @@ static void assert_asked(const struct fleet *f, size_t i, const char *node, int6
 #define KEY "kkkk"
 #define DIGEST "sha256:dddd"
 
+/* The same release on two architectures is two kernels: each has a builder of its own. */
+static void test_architectures(void **state)
+{
+	struct fleet f;
+
+	fleet_init(&f, 4);
+	for (size_t i = 0; i < 4; i++)
+		f.nodes[i].arch = i % 2 ? "arm64" : "amd64";
+	assert_int_equal(plan(&f, ~0U), 4);
+	for (size_t i = 0; i < 4; i++)
+		assert_asked(&f, i, i % 2 ? "n1" : "n0", 1);
+	f.rows[0].state = API_KERNEL_READY;
+	f.rows[0].artifact = KEY;
+	f.rows[0].digest = DIGEST;
+	(void)plan(&f, ~0U);
+	assert_string_equal(view_str(said(&f, 2)->digest), DIGEST);
+	for (size_t i = 1; i < 4; i += 2)
+		assert_string_equal(view_str(said(&f, i)->digest), "");
+	fleet_done(&f);
+}
+
 static void test_one_builds_others_take(void **state)
 {
 	struct fleet f;
@@ -333,6 +354,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_may_build),
+		cmocka_unit_test(test_architectures),
 		cmocka_unit_test(test_one_builds_others_take),
 		cmocka_unit_test(test_passes_on),
 		cmocka_unit_test(test_who_has_it_publishes),

@@ -60,7 +60,8 @@ static int put(struct fleet *f, enum fleet_kind kind, const char *text)
 	"{\"metadata\":{\"name\":\"" name "\",\"uid\":\"u-" name \
 	"\",\"resourceVersion\":\"" version \
 	"\",\"labels\":{\"pool\":\"a\",\"noise\":\"x\"}" extra_meta "},\"spec\":" spec \
-	",\"status\":{\"allocatable\":{\"cpu\":\"4\",\"farrier.dev/edu\":\"2\"}," \
+	",\"status\":{\"nodeInfo\":{\"architecture\":\"arm64\"}," \
+	"\"allocatable\":{\"cpu\":\"4\",\"farrier.dev/edu\":\"2\"}," \
 	"\"conditions\":[{\"type\":\"MemoryPressure\",\"status\":\"False\"}," \
 	"{\"type\":\"Ready\",\"status\":\"True\"}]}}"
 
@@ -110,6 +111,7 @@ static void test_node(void **state)
 	assert_int_equal(n->version, 10);
 	assert_int_equal(n->labels.n, 1); /* no selector asks for the other */
 	assert_string_equal(api_kv_get(&n->labels, "pool"), "a");
+	assert_string_equal(n->arch, "arm64");
 	assert_int_equal(n->allocatable.n, 1);
 	assert_int_equal(VIEW_AT(struct view_count, n->allocatable, 0)->n, 2);
 }
