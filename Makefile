@@ -100,7 +100,7 @@ endef
 $(foreach p,lib $(PARTS),$(eval $(call unit_rules,$(p))))
 
 unit: $(UNIT)
-check: $(UNIT) ## unit tests, under ASan and UBSan, in seconds
+check: $(UNIT) ## unit tests, under ASan and UBSan; one to two minutes
 	$(Q)hack/check.sh $(UNIT)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
