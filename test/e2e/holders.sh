@@ -46,6 +46,29 @@ own_card() { # own_card POD ID: the kubelet says so, and the node that it uses i
 	has=$(address_of "$(node_of "$1")")
 	[ "$has" = "$2" ] || fail "pod $1 uses card '$has' ($(node_of "$1")), its own is '$2'"
 }
+with_kubelet() { # with_kubelet COUNT: GetAllocatableResources, what this kubelet could give out just now
+	[ "$(guest -t 90 'timeout 20 podres' | $PY -c 'import json, sys
+print(sum(d["resource"] == sys.argv[1] for d in json.load(sys.stdin) or []))' $RESOURCE 2>/dev/null)" = "$1" ]
+}
+# The pods "first" and "second", each with a card of its own; sets cards and runs.
+cards=() runs=""
+two_pods() {
+	hold first second || return
+	cards=("$(id_of first)" "$(id_of second)")
+	[ -n "${cards[0]}" ] && [ -n "${cards[1]}" ] && [ "${cards[0]}" != "${cards[1]}" ] || fail "cards: '${cards[*]}'" || return
+	runs="$(started first) $(started second)"
+	own_cards
+}
+own_cards() { own_card first "${cards[0]}" && own_card second "${cards[1]}"; }
+both_compute() { computes first && computes second; }
+# They are the same containers, on the same cards, and no computation has failed.
+untouched() {
+	[ "$(started first) $(started second)" = "$runs" ] || fail "a container was started again" || return
+	# Its logs come through containerd, which may have only just begun to answer.
+	wait_for 120 "the pods' words" both_compute || fail "a card does not answer: $(pod_log first | tail -1) / $(pod_log second | tail -1)" || return
+	[ "$(pod_log first | grep -c ioctl)$(pod_log second | grep -c ioctl)" = 11 ] || fail "a card did not answer for a while: $(pod_log first)$(pod_log second)" || return
+	own_cards
+}
 no_holders() { [ "$(api "api/v1/namespaces/default/pods?labelSelector=app%3D${1:-holders}" | grep -c '"phase"')" = 0 ]; }
 release() { # KEEP_HOLDERS=1 leaves the pods for the next scenario
 	[ -z "${KEEP_HOLDERS:-}" ] || return 0

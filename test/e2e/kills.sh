@@ -4,22 +4,6 @@
 # updated: no pod notices, and the devices are allocatable again. Needs the cluster and guest that road.sh leaves.
 set -uo pipefail
 . "$(dirname "$0")/holders.sh"
-cards=() run1="" run2=""
-begin() {
-	hold first second || return
-	cards=("$(id_of first)" "$(id_of second)")
-	run1=$(started first) run2=$(started second)
-	own_card first "${cards[0]}" && own_card second "${cards[1]}"
-}
-both_compute() { computes first && computes second; }
-untouched() { # the same containers, on the same cards, and every computation was right
-	[ "$(started first)" = "$run1" ] && [ "$(started second)" = "$run2" ] || fail "a container was started again" || return
-	# Its logs come through containerd, which may have only just begun to answer.
-	wait_for 120 "the pods' words" both_compute || fail "a card does not answer: $(pod_log first | tail -1) / $(pod_log second | tail -1)" || return
-	[ "$(pod_log first | grep -c ioctl)$(pod_log second | grep -c ioctl)" = 11 ] || fail "a card did not answer for a while: $(pod_log first)$(pod_log second)" || return
-	own_card first "${cards[0]}" && own_card second "${cards[1]}"
-}
-# What the plugin has registered with this kubelet, by its own count; and what the Node object says.
 pids() { guest -t 90 "systemctl show -p MainPID --value $*" | tr -d '\r' | tr '\n' ' '; }
 all_new() { # all_new "OLD PIDS" UNIT...: each runs, and is another process than it was
 	local old=$1 new p
@@ -28,17 +12,13 @@ all_new() { # all_new "OLD PIDS" UNIT...: each runs, and is another process than
 	[ "$(wc -w <<<"$new")" = $# ] || return
 	for p in $new; do [ "$p" != 0 ] && [[ " $old " != *" $p "* ]] || return; done
 }
-with_kubelet() { # GetAllocatableResources: what this kubelet could give out just now
-	[ "$(guest -t 90 'timeout 20 podres' | $PY -c 'import json, sys
-print(sum(d["resource"] == sys.argv[1] for d in json.load(sys.stdin) or []))' $RESOURCE 2>/dev/null)" = $CARDS_WANTED ]
-}
 killed() { # killed UNIT...
 	local old s
 	old=$(pids "$@")
 	s=$(now)
 	guest -t 90 "kill -KILL $old" || fail "pids: $old" || return
 	wait_for 120 "$* to run again" all_new "$old" "$@" || fail "$*: $(pids "$@")" || return
-	wait_for 120 "devices with the kubelet" with_kubelet || fail "not in GetAllocatableResources" || return
+	wait_for 120 "devices with the kubelet" with_kubelet $CARDS_WANTED || fail "not in GetAllocatableResources" || return
 	echo "   $*: allocatable again after $(since "$s") s"
 	wait_for 120 "the Node object" is $CARDS_WANTED allocatable || fail "allocatable: $(allocatable)" || return
 	untouched
@@ -61,7 +41,7 @@ updated() { # updated WANTED VALUE: the agent has that argument, is rolled, and 
 		\"path\": \"/spec/template/spec/containers/0/args/$at\", \"value\": \"$2\" } ]" >/dev/null || fail "kubectl patch" || return
 	wait_for 300 "the plugin as it is wanted" "$1" || fail "runs as $(bundle_args)" || return
 	wait_for 120 "another process" all_new "$old" farrier-device-plugin || fail "the same process" || return
-	wait_for 120 "devices with the kubelet" with_kubelet || fail "not in GetAllocatableResources" || return
+	wait_for 120 "devices with the kubelet" with_kubelet $CARDS_WANTED || fail "not in GetAllocatableResources" || return
 	echo "   allocatable again $(since "$s") s after the agent was told"
 	wait_for 120 "the Node object" is $CARDS_WANTED allocatable || fail "allocatable: $(allocatable)" || return
 	wait_for 300 "Farrier's pods" pods_ready farrier-system 2 || fail "Farrier's pods are not ready" || return
@@ -73,7 +53,7 @@ cleanup() {
 }
 trap cleanup EXIT
 arg=$(plugin_arg | cut -d' ' -f2-)
-check "kills: two pods hold a card each" begin || exit 1
+check "kills: two pods hold a card each" two_pods || exit 1
 check "kills: kubelet and plugin" killed kubelet farrier-device-plugin
 check "kills: plugin and containerd" killed farrier-device-plugin containerd
 check "kills: kubelet and containerd" killed kubelet containerd

@@ -6,10 +6,6 @@
 set -uo pipefail
 . "$(dirname "$0")/holders.sh"
 third="" port=""
-with_kubelet() { # with_kubelet COUNT: what the kubelet could give out just now
-	[ "$(guest -t 90 'timeout 20 podres' | $PY -c 'import json, sys
-print(sum(d["resource"] == sys.argv[1] for d in json.load(sys.stdin) or []))' $RESOURCE 2>/dev/null)" = "$1" ]
-}
 until_gone() { # until_gone SINCE: the third card is no longer handed out
 	WAIT_STEP=0.1 wait_for 120 "the kubelet" with_kubelet $CARDS_WANTED || fail "still in GetAllocatableResources" || return
 	echo "   gone from GetAllocatableResources after $(since "$1") s"
@@ -22,9 +18,7 @@ d = next(x for x in json.load(sys.stdin)["devices"] if x["id"] == sys.argv[1])
 sys.exit(not (d["health"] == "Unhealthy" and d["reason"] == "DeviceLost" and d["causes"] == [sys.argv[2]]))' "$third" "$1" 2>/dev/null
 }
 begin() {
-	hold first second || return
-	cards=("$(id_of first)" "$(id_of second)") runs="$(started first) $(started second)"
-	[ "$(id_of first)" != "$(id_of second)" ] || fail "both hold '$(id_of first)'" || return
+	two_pods || return
 	guest -t 90 "echo $(base64 -w0 "$node_here/pcioff.pl") | base64 -d >/run/pcioff.pl" || fail "no pcioff.pl in the guest"
 }
 plug() { # the third card; sets $third and $port
@@ -38,12 +32,6 @@ plug() { # the third card; sets $third and $port
 	port=$(guest -t 90 "basename \$(dirname \$(readlink -f /sys/bus/pci/devices/$third))" | tr -d '\r\n')
 	[ -n "$third" ] && [ -n "$port" ] || fail "third card '$third' at port '$port'"
 }
-both_compute() { computes first && computes second; }
-others_untouched() {
-	[ "$(started first) $(started second)" = "$runs" ] || fail "a pod was started again" || return
-	wait_for 60 "the pods' words" both_compute || fail "a card does not answer: $(pod_log first | tail -1) / $(pod_log second | tail -1)" || return
-	own_card first "${cards[0]}" && own_card second "${cards[1]}"
-}
 is_gone() { guest -t 90 "! test -e /sys/bus/pci/devices/$third"; }
 surprise() {
 	local s
@@ -54,7 +42,7 @@ chrt -f 90 taskset -c \$(cat /proc/irq/\$irq/effective_affinity_list) perl /run/
 	until_gone "$s" || return
 	wait_for 60 "the kernel to take it away" is_gone || fail "$third is still there" || return
 	wait_for 60 "the cause" said Gone || fail "$(guest -t 90 'cat /run/farrier/devices.json')" || return
-	others_untouched
+	untouched
 }
 fall() {
 	local s
@@ -63,7 +51,7 @@ fall() {
 	until_gone "$s" || return
 	guest -t 90 "test -e /sys/bus/pci/devices/$third/driver" || fail "the kernel took it away: that is another case" || return
 	wait_for 60 "the cause" said OffTheBus || fail "$(guest -t 90 'cat /run/farrier/devices.json')" || return
-	others_untouched || return
+	untouched || return
 	guest -t 90 "echo 1 >/sys/bus/pci/devices/$third/remove" # the driver lets go of a card that does not answer
 	wait_for 60 "the cause" said Gone || fail "$(guest -t 90 'cat /run/farrier/devices.json')"
 }
@@ -72,7 +60,7 @@ back_and_pulled() { # the slot takes a card again, and gives it back in good ord
 	"$node_here/qmp.sh" $NODE device_del id=e2 >"$RUN/logs/qmp.log" 2>&1 || fail "$(tail -1 "$RUN/logs/qmp.log")" || return
 	WAIT_STEP=0.1 wait_for 120 "two" with_kubelet $CARDS_WANTED || fail "not two" || return
 	wait_for 60 "the kernel to take it away" is_gone || fail "$third is still there" || return
-	others_untouched
+	untouched
 }
 cleanup() {
 	release

@@ -6,13 +6,6 @@
 # usage: survive.sh      env: TIMES (default 3)
 set -uo pipefail
 . "$(dirname "$0")/holders.sh"
-cards=()
-two_pods() {
-	hold first second || return
-	cards=("$(id_of first)" "$(id_of second)")
-	[ -n "${cards[0]}" ] && [ -n "${cards[1]}" ] && [ "${cards[0]}" != "${cards[1]}" ] || fail "cards: '${cards[*]}'" || return
-	own_card first "${cards[0]}" && own_card second "${cards[1]}"
-}
 sample_pod() { # the peer, and a pod that holds one of its devices
 	k apply -f "$e2e/objects/sample.yaml" >/dev/null || fail "kubectl apply" || return
 	wait_for 240 "the sample plugin's pod" is Running pod_phase sample-holder || fail "$(pod_word sample-holder)"
@@ -28,7 +21,7 @@ survives() { # survives PLACE...: both pods are the same pods, run again, and ea
 	wait_for 300 "the first pod" again first "$run1" || fail "first: $(pod_word first)" || return
 	wait_for 300 "the second pod" again second "$run2" || fail "second: $(pod_word second)" || return
 	[ "$(pod_uid first) $(pod_uid second)" = "$uids" ] || fail "they are other pods" || return
-	own_card first "${cards[0]}" && own_card second "${cards[1]}"
+	own_cards
 }
 sample_reason() { api "api/v1/namespaces/default/pods/sample-holder" | jget status reason; }
 sample_dies() {
