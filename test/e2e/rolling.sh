@@ -17,7 +17,7 @@ if len(p) == 1 and any(c["type"] == "Ready" and c["status"] == "True" for c in p
 has_pod() { [ -n "$(plugin_pod)" ] && [ "$(plugin_pod)" != "${1:-}" ]; }
 has_no_pod() { [ "$(api "api/v1/namespaces/farrier-system/pods?labelSelector=app.kubernetes.io%2Fcomponent%3Ddevice-plugin" | grep -c '"phase"')" = 0 ]; }
 # Processes of the plugin in the guest, in a container or not.
-processes() { guest -t 60 'pgrep -c -x farrier-device-' | tr -d '\r\n'; }
+processes() { guest -t 60 'pgrep -f -c "[f]arrier-device-plugin --classes"' | tr -d '\r\n'; }
 service() { guest -t 60 'systemctl is-active farrier-device-plugin' | tr -d '\r\n'; }
 serves() { # what the kubelet could give out, and the Node object says so
 	wait_for 240 "devices with the kubelet" with_kubelet $CARDS_WANTED || fail "not in GetAllocatableResources" || return

@@ -75,25 +75,27 @@ step_hold_device() {
 	k apply -f "$e2e/objects/holder.yaml" >/dev/null
 	wait_for 60 "pod holder" is Running pod_phase holder || fail "pod holder: $(pod_phase holder)"
 }
-# One line a sample: the time; nodes that are cordoned; nodes that run 1.1; whether the pod is there.
+roll_to=1.1
+# One line a sample: the time; nodes that are cordoned ("?": nobody answered); nodes that run $roll_to; the pod's phase.
 sample() {
 	local cordoned new
 	cordoned=$(api api/v1/nodes | $PY -c 'import json, sys
-print(",".join(n["metadata"]["name"] for n in json.load(sys.stdin)["items"] if n["spec"].get("unschedulable")))')
+print(",".join(n["metadata"]["name"] for n in json.load(sys.stdin)["items"] if n["spec"].get("unschedulable")))' 2>/dev/null) || cordoned="?"
 	new=$(api $ACC/acceleratornodes | $PY -c 'import json, sys
 print(",".join(n["metadata"]["name"] for n in json.load(sys.stdin)["items"]
-    for d in n.get("status", {}).get("drivers", []) if d["name"] == "edu" and d.get("loadedVersion") == "1.1"))')
+    for d in n.get("status", {}).get("drivers", []) if d["name"] == "edu" and d.get("loadedVersion") == sys.argv[1]))' "$roll_to" 2>/dev/null)
 	echo "$(now) ${cordoned:--} ${new:--} $(pod_phase holder | grep . || echo -)"
 }
-step_roll() {
+step_roll() { # step_roll [VERSION]
+	roll_to=${1:-1.1}
 	local want="n1,n2,n3" end=$((SECONDS + 900 * ${FARRIER_SLOW:-1}))
 	if has_guest; then
 		want+=",$NODE"
-		guest -t 60 'cp -r /usr/src/edu-1.0 /usr/src/edu-1.1; sed -i "s/MODULE_VERSION(\"1.0\")/MODULE_VERSION(\"1.1\")/" /usr/src/edu-1.1/edu.c'
+		guest -t 60 '[ -e /usr/src/edu-1.1 ] || cp -r /usr/src/edu-1.0 /usr/src/edu-1.1; sed -i "s/MODULE_VERSION(\"1.0\")/MODULE_VERSION(\"1.1\")/" /usr/src/edu-1.1/edu.c'
 	fi
 	: >"$RUN/wave.samples"
-	k patch acceleratordriver edu --type=merge -p '{"spec":{"version":"1.1","source":{"host":{"path":"/usr/src/edu-1.1"}},
-"upgradePolicy":{"maxParallelUpgrades":1,"maxUnavailable":1,"drain":{"enable":true,"force":true},"podDeletion":{"force":true}}}}' \
+	k patch acceleratordriver edu --type=merge -p "{\"spec\":{\"version\":\"$roll_to\",\"source\":{\"host\":{\"path\":\"/usr/src/edu-$roll_to\"}},
+\"upgradePolicy\":{\"maxParallelUpgrades\":1,\"maxUnavailable\":1,\"drain\":{\"enable\":true,\"force\":true},\"podDeletion\":{\"force\":true}}}}" \
 		>/dev/null || fail "kubectl patch" || return
 	while :; do
 		sample >>"$RUN/wave.samples"
@@ -107,6 +109,11 @@ step_roll() {
 # What the samples saw, a line for each change: seconds, nodes cordoned, nodes on 1.1, pod holder.
 wave_story() {
 	awk '{ now = $2 " " $3 " " $4 } now != was {
-			printf "%6.1f s  cordoned: %-10s on 1.1: %-14s pod holder: %s\n", $1 - first, $2, $3, $4
+			printf "%6.1f s  cordoned: %-10s on '"$roll_to"': %-14s pod holder: %s\n", $1 - first, $2, $3, $4
 		} { was = now } NR == 1 { first = $1 }' "$RUN/wave.samples"
+}
+one_at_a_time() {
+	awk '$2 != "-" && $2 != "?" { n = split($2, a, ","); if (n > m) m = n; seen[$2] = 1 }
+		END { for (s in seen) c++; print "   most nodes cordoned at once: " m ", nodes seen cordoned: " c; exit !(m == 1) }' \
+		"$RUN/wave.samples" || fail "more than one node, or none, was seen cordoned"
 }

@@ -7,11 +7,6 @@ set -uo pipefail
 . "$e2e/wave-steps.sh"
 mkdir -p "$RUN/logs"
 steps_init
-one_at_a_time() {
-	awk '$2 != "-" { n = split($2, a, ","); if (n > m) m = n; seen[$2] = 1 }
-		END { for (s in seen) c++; print "   most nodes cordoned at once: " m ", nodes seen cordoned: " c; exit !(m == 1) }' \
-		"$RUN/wave.samples" || fail "more than one node, or none, was seen cordoned"
-}
 drained_first() { # the pod is never seen while n2 already runs the new version, and is gone in the end
 	awk '$3 ~ /n2/ && $4 == "Running" { bad = 1 } $2 ~ /n2/ { c = 1 } END { exit !(c && !bad) }' "$RUN/wave.samples" ||
 		fail "the pod was there while n2 ran the new version, or n2 was not seen cordoned" || return
