@@ -154,6 +154,42 @@ put("archive", "pax", tar(("d/\u00e9", FILE, "1"), ("x" * 120, FILE, "2")))
 put("archive", "links", tar(("a/l", LINK, "../b/l"), ("b/l", LINK, "../a/l"), ("b/up", LINK, "..")))
 put("archive", "out", tar(("a/l", LINK, "../../x"), ("../x", FILE, ""), ("/x", FILE, "")))
 put("archive", "twice", tar(("l", LINK, "d"), ("l/x", FILE, "1"), ("x", FILE, ""), ("x", tarfile.FIFOTYPE, "")))
+
+
+# --- Debian packages: an ar archive whose third member is the archive of the files ---
+def member(name, data, size=None):
+    size = len(data) if size is None else size
+    return b"%-16s%-12d%-6d%-6d%-8s%-10s`\n" % (name, 1, 0, 0, b"100644", str(size).encode()) + data + b"\n" * (len(data) % 2)
+
+
+def deb(*members):
+    return b"!<arch>\n" + member(b"debian-binary", b"2.0\n") + member(b"control.tar.gz", b"-") + b"".join(members)
+
+
+def zst(data):  # one frame, one block that is stored as it is
+    return struct.pack("<IBI", 0xfd2fb528, 0xa0, len(data)) + struct.pack("<I", len(data) << 3 | 1)[:3] + data
+
+
+short = good.rstrip(b"\0") + bytes(-len(good.rstrip(b"\0")) % 512 + 1024)  # tarfile fills up to 10 KiB
+gz, xz = gzip.compress(short, mtime=0), lzma.compress(short)
+put("archive", "deb", deb(member(b"data.tar", short)))
+put("archive", "deb-gz", deb(member(b"data.tar.gz", gz)))
+put("archive", "deb-xz", deb(member(b"data.tar.xz", xz)))
+put("archive", "deb-zst", deb(member(b"data.tar.zst", zst(short))))
+put("archive", "deb-cut", deb(member(b"data.tar.xz", xz))[:-60])
+put("archive", "deb-cut-plain", deb(member(b"data.tar", short))[:-1536])
+put("archive", "deb-cut-head", deb(member(b"data.tar.gz", gz)[:40]))
+put("archive", "deb-long", deb(member(b"data.tar.gz", gz, 9999999999)))
+put("archive", "deb-short", deb(member(b"data.tar.gz", gz, len(gz) // 2)))
+put("archive", "deb-negative", deb(member(b"data.tar.gz", gz, -5)))
+put("archive", "deb-no-size", deb(member(b"data.tar.gz", gz, "0x1f")))
+put("archive", "deb-none", deb())
+put("archive", "deb-many", deb(*[member(b"x", b"")] * 20, member(b"data.tar.gz", gz)))
+put("archive", "deb-names", deb(member(b"//", b"data.tar.gz/\n"), member(b"/0", gz)))
+put("archive", "deb-no-names", deb(member(b"/7", gz)))
+put("archive", "deb-end", deb(member(b"data.tar.gz", gz).replace(b"`", b"'", 1)))
+put("archive", "deb-empty", deb(member(b"data.tar", b"")))
+
 put("kubeconfig", "token", """current-context: c
 contexts: [ { name: c, context: { cluster: k, user: u, namespace: ns } } ]
 clusters: [ { name: k, cluster: { server: "https://127.0.0.1:6443/", certificate-authority: ca.pem } } ]
