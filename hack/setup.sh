@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . hack/go.sh
 build="gcc make pkg-config libc6-dev libcurl4-openssl-dev libjson-c-dev libkmod-dev libudev-dev libyaml-dev
- libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler libssl-dev libarchive-dev zlib1g-dev libcmocka-dev patch"
+ libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler libssl-dev libarchive-dev zlib1g-dev libxxhash-dev libcmocka-dev patch"
 lint="clang-format-14 clang-tidy-14 cppcheck shellcheck gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
 run="ca-certificates curl openssl python3-minimal python3 python3-yaml lua5.4 iproute2 kmod cpio xz-utils unzip e2fsprogs busybox-static
  procps util-linux bsdextrautils git umockdev libumockdev-dev clang-14
