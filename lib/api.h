@@ -323,8 +323,10 @@ struct api_node_build {
 	const char *node; /* builds and publishes; "": each node for itself */
 	int64_t epoch; /* counts the nodes that were asked */
 	int64_t since; /* seconds since 1970 when this one was */
-	/* Once it is published: content key, manifest's digest. */
-	const char *key, *digest;
+	/* Once it is published: content key, manifest's digest, and what the builders agreed on. */
+	const char *key, *digest, *unsigned_digest;
+	const char *
+		asked; /* "<node>=<since>,…": all who build it, to be compared; NULL: one does */
 };
 struct api_node_spec {
 	struct list drivers; /* struct api_node_driver */
@@ -349,8 +351,9 @@ struct api_node_kernel_driver { /* one driver for one kernel */
 	const char *artifact; /* content key */
 	int64_t build_seconds; /* 0: taken from the store */
 	int64_t generation; /* of the AcceleratorDriver that this entry speaks of */
-	/* Of the artifact's manifest in the registry, once we published it. */
-	const char *digest;
+	/* Of the artifact's manifest in the registry, once we published it; and of its modules without their
+	 * signatures: "none" when we did not compile them. */
+	const char *digest, *unsigned_digest;
 };
 struct api_node_kernel {
 	const char *release;
@@ -390,6 +393,26 @@ struct api_node_device {
 	const char *resource_name, *class_name;
 	const char *reason;
 };
+/* What schedulers need to know of the NUMA nodes, as NodeResourceTopology has it. */
+struct api_topology_cost {
+	const char *name; /* of a zone */
+	int64_t value; /* distance to it; 10: itself */
+};
+struct api_topology_resource {
+	const char *name;
+	int64_t capacity, allocatable, available;
+};
+struct api_topology_zone {
+	const char *name; /* "node-0" */
+	struct list costs; /* struct api_topology_cost */
+	struct list resources; /* struct api_topology_resource */
+};
+struct api_node_topology {
+	bool present;
+	const char *policy, *scope; /* of the kubelet's Topology Manager; "": unknown */
+	const char *fingerprint, *fingerprint_method; /* of the pods counted */
+	struct list zones; /* struct api_topology_zone, by number */
+};
 struct api_condition {
 	const char *type, *status, *reason, *message, *last_transition_time;
 	int64_t observed_generation;
@@ -402,6 +425,7 @@ struct api_node_status {
 	const char *reason, *message; /* the worst, flat, for the printer columns */
 	struct list hardware; /* const char *: "pci:1234:11e8", sorted, unique */
 	struct list kernels, drivers, devices, conditions;
+	struct api_node_topology topology;
 };
 struct api_node {
 	struct api_meta meta;
@@ -413,6 +437,7 @@ extern const struct field api_driver_spec_fields[];
 extern const struct field api_class_spec_fields[];
 extern const struct field api_node_spec_fields[];
 extern const struct field api_node_status_fields[];
+extern const struct field api_node_topology_fields[];
 extern const struct field api_device_match_fields[];
 extern const struct field api_condition_fields[];
 

@@ -119,6 +119,16 @@ static const struct field node_build_fields[] = {
 		.type = FIELD_STR,
 		BUILD(digest),
 		.doc = "Digest of the artifact's manifest in the registry; no other is taken." },
+	{ .name = "unsignedDigest",
+		.type = FIELD_STR,
+		BUILD(unsigned_digest),
+		.doc = "What several builders agreed on: the digest over the artifact's modules without "
+		       "their signatures. What has another is not taken." },
+	{ .name = "asked",
+		.type = FIELD_STR,
+		BUILD(asked),
+		.doc = "Where several builders have to agree: the nodes that were asked, and when, as "
+		       "<node>=<seconds since 1970>, separated by commas." },
 	{ 0 }
 };
 
@@ -222,6 +232,11 @@ static const struct field kernel_driver_fields[] = {
 		.type = FIELD_STR,
 		KDRIVER(digest),
 		.doc = "Digest of the artifact's manifest in the registry, once this node published it." },
+	{ .name = "unsignedDigest",
+		.type = FIELD_STR,
+		KDRIVER(unsigned_digest),
+		.doc = "Digest over the modules of what was published, without their signatures; none when "
+		       "this node did not compile them." },
 	{ 0 }
 };
 
@@ -452,6 +467,13 @@ const struct field api_node_status_fields[] = {
 		.sub = device_fields,
 		.size = sizeof(struct api_node_device),
 		.doc = "The devices of the classes on this node." },
+	{ .name = "topology",
+		.type = FIELD_OBJ,
+		STATUS(topology),
+		.present_off = offsetof(struct api_node_status, topology.present),
+		.sub = api_node_topology_fields,
+		.doc = "What is free on each NUMA node, for NodeResourceTopology; only where the "
+		       "agent was told to publish it." },
 	{ .name = "conditions",
 		.type = FIELD_LIST,
 		STATUS(conditions),
