@@ -28,6 +28,16 @@ static const struct {
 	[REASON_BUILD_ELSEWHERE] = { "BuildElsewhere",
 		"another node builds this for the fleet and publishes it; nothing to do: where that "
 		"takes too long, this node builds it itself" },
+	[REASON_BUILDERS_DISAGREE] = { "BuildersDisagree",
+		"builders made different modules of one source: find out which of them is right "
+		"(each node's kernels[].drivers[].unsignedDigest), and take the other out of "
+		"trust.builders; until enough agree every node builds for itself" },
+	[REASON_BUILDERS_TOO_FEW] = { "BuildersTooFew",
+		"trust.quorum asks for more builders than there are for this kernel: name more in "
+		"trust.builders, or lower trust.quorum; until then every node builds for itself" },
+	[REASON_ARTIFACT_NOT_AGREED] = { "ArtifactNotAgreed",
+		"the registry gave a module that is not what the builders agreed on, and it was not "
+		"stored: distrust the node that published it; this node builds for itself" },
 	[REASON_OUT_OF_MEMORY] = { "OutOfMemory",
 		"raise build.memory, or free memory on the node" },
 	[REASON_SYMBOL_MISSING] = { "SymbolMissing",
