@@ -67,7 +67,7 @@ kill_agents() {
 middle() { # one node has the new version, another is cordoned: that is the middle
 	local last
 	last=$(tail -n 1 "$RUN/wave.samples" 2>/dev/null) || return
-	[[ "$(cut -d" " -f2 <<<"$last")" != [-?] && "$(cut -d' ' -f3 <<<"$last")" != - ]]
+	[ -n "$last" ] && [[ "$(cut -d" " -f2 <<<"$last")" != [-?] && "$(cut -d' ' -f3 <<<"$last")" != - ]]
 }
 once_each() { # no node was cordoned, let go and cordoned again
 	awk -v all="$1" '$2 == "?" { next } $2 != was && $2 != "-" { times[$2]++ } { was = $2 }

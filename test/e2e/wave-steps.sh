@@ -108,9 +108,9 @@ step_roll() { # step_roll [VERSION]
 }
 # What the samples saw, a line for each change: seconds, nodes cordoned, nodes on 1.1, pod holder.
 wave_story() {
-	awk '{ now = $2 " " $3 " " $4 } now != was {
+	awk 'NR == 1 { first = $1 } { now = $2 " " $3 " " $4 } now != was {
 			printf "%6.1f s  cordoned: %-10s on '"$roll_to"': %-14s pod holder: %s\n", $1 - first, $2, $3, $4
-		} { was = now } NR == 1 { first = $1 }' "$RUN/wave.samples"
+		} { was = now }' "$RUN/wave.samples"
 }
 one_at_a_time() {
 	awk '$2 != "-" && $2 != "?" { n = split($2, a, ","); if (n > m) m = n; seen[$2] = 1 }
