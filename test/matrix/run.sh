@@ -41,13 +41,15 @@ modules() { # modules FILE...: "name srcversion" of each, sorted
 	local f
 	for f; do echo "$(modinfo -F name "$f") $(modinfo -F srcversion "$f")"; done | sort
 }
+# A tree's own Makefile may look for the headers below /lib/modules, whatever DKMS is told: they are shown to it there.
 by_dkms() { # by_dkms FOLDER ROOT KERNEL: builds as DKMS does, for the same headers
 	local conf=$w/src/$1/dkms.conf name version
 	name=$(kernelver=$3 bash -c '. "$0" >/dev/null 2>&1; echo "$PACKAGE_NAME"' "$conf")
 	version=$(kernelver=$3 bash -c '. "$0" >/dev/null 2>&1; echo "$PACKAGE_VERSION"' "$conf")
 	rm -rf "$w/dkms"
 	mkdir -p "$w/dkms"
-	bash "$drivers/usr/sbin/dkms" build -m "$name" -v "$version" -k "$3" --kernelsourcedir "$2/usr/src/linux-headers-$3" \
+	unshare --mount bash -c 'mount -t overlay -o "lowerdir=$0/lib:/usr/lib" overlay /usr/lib && exec "$@"' "$2" \
+		bash "$drivers/usr/sbin/dkms" build -m "$name" -v "$version" -k "$3" --kernelsourcedir "$2/usr/src/linux-headers-$3" \
 		--dkmstree "$w/dkms" --sourcetree "$w/src" --no-depmod \
 		-j "$(nproc)" >"$w/dkms.log" 2>&1
 }
