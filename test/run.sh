@@ -84,9 +84,9 @@ if [ $long = 1 ]; then
 	stage plugin-long env LONG=1 test/plugin/run.sh dead_stream connects no_memory
 	stage matrix test/matrix/run.sh --big
 	stage standalone test/standalone/run.sh
-	stage e2e-long test/e2e/run.sh road policies cards kills lost reboots
+	stage e2e-long env TIMES=20 test/e2e/run.sh road policies cards kills lost rolling survive reboots required cut wave wave-kills
 	# Everything on a cluster of another minor version.
-	stage k8s-1.36 env K8S_VERSION=v1.36.3 test/e2e/run.sh road offline inputs wave policies cards uninstall
+	stage k8s-1.36 env K8S_VERSION=v1.36.3 test/e2e/run.sh road offline inputs policies cards survive wave uninstall
 fi
 
 echo

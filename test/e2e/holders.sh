@@ -29,10 +29,6 @@ try: s = json.load(sys.stdin)
 except ValueError: sys.exit("no such pod")
 print(s.get("phase"), s.get("reason", ""), s.get("message", ""))'; }
 computes() { [ "$(pod_phase "$1")" = Running ] && [ "$(pod_log "$1" | tail -n 1 | grep -c 'ioctl: ok')" = 1 ]; }
-started() { # started NAME: container and start of its last run: another when it was started again
-	api "api/v1/namespaces/default/pods/$1" | jget status containerStatuses 0 state running startedAt
-	api "api/v1/namespaces/default/pods/$1" | jget status containerStatuses 0 containerID
-}
 id_of() { # id_of POD: the card that the kubelet gave it, by its id (a PCI address)
 	guest -t 90 podres -list | $PY -c 'import json, sys
 print(",".join(d["id"] for d in json.load(sys.stdin) or [] if d["pod"].endswith("/" + sys.argv[1])))' "$1"
@@ -53,17 +49,18 @@ print(sum(d["resource"] == sys.argv[1] for d in json.load(sys.stdin) or []))' $R
 # The pods "first" and "second", each with a card of its own; sets cards and runs.
 cards=() runs=""
 two_pods() {
+	k delete pod factorial --ignore-not-found --force --grace-period=0 >/dev/null 2>&1 # it has one of them
 	hold first second || return
 	cards=("$(id_of first)" "$(id_of second)")
 	[ -n "${cards[0]}" ] && [ -n "${cards[1]}" ] && [ "${cards[0]}" != "${cards[1]}" ] || fail "cards: '${cards[*]}'" || return
-	runs="$(started first) $(started second)"
+	runs="$(pod_run first) $(pod_run second)"
 	own_cards
 }
 own_cards() { own_card first "${cards[0]}" && own_card second "${cards[1]}"; }
 both_compute() { computes first && computes second; }
 # They are the same containers, on the same cards, and no computation has failed.
 untouched() {
-	[ "$(started first) $(started second)" = "$runs" ] || fail "a container was started again" || return
+	[ "$(pod_run first) $(pod_run second)" = "$runs" ] || fail "a container was started again" || return
 	# Its logs come through containerd, which may have only just begun to answer.
 	wait_for 120 "the pods' words" both_compute || fail "a card does not answer: $(pod_log first | tail -1) / $(pod_log second | tail -1)" || return
 	[ "$(pod_log first | grep -c ioctl)$(pod_log second | grep -c ioctl)" = 11 ] || fail "a card did not answer for a while: $(pod_log first)$(pod_log second)" || return

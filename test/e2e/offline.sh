@@ -43,9 +43,11 @@ all_well() {
 	step_nothing_compiled
 }
 check "offline: API server stopped" stop_api || exit 1
+held=$(pod_run factorial)
 check "offline: the node reboots without it" reboot_alone || { start_api; exit 1; }
 check "offline: driver loaded without it" loaded
 check "offline: devices registered before it is back" registered
 check "offline: API server started again" start_api || exit 1
 check "offline: node and agent report, nothing was compiled" all_well
+check "offline: the bare pod that held a card has survived" step_pod_survived "$held"
 exit $bad

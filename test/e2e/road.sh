@@ -23,7 +23,9 @@ check "second driver builds for $OLD" step_broken_driver
 check "kernel $NEW installed by dpkg" step_kernel || exit 1
 check "driver staged for $NEW before any reboot" step_staged
 check "unbuildable driver reported before the reboot" step_reported
+held=$(pod_run factorial)
 check "devices allocatable after the reboot into $NEW" step_reboot || exit 1
+check "the bare pod that held a card has survived the reboot" step_pod_survived "$held"
 check "nothing compiled after the reboot" step_nothing_compiled
 check "registered within 5 s of kubelet.sock" fast
 exit $bad

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The scenarios, all on one cluster and one guest: each tells "ok NAME (seconds)" or "not ok NAME: why".
-# usage: run.sh [SCENARIO...]     default: road offline inputs wave uninstall     KEEP=1 leaves the cluster up
+# usage: run.sh [SCENARIO...]     default: road offline inputs survive wave uninstall     KEEP=1 leaves the cluster up
 set -uo pipefail
 . "$(dirname "$0")/steps.sh"
-[ $# -gt 0 ] || set -- road offline inputs wave uninstall
+[ $# -gt 0 ] || set -- road offline inputs survive wave uninstall
 [ "$(id -u)" = 0 ] || { echo "skip e2e: needs root"; exit 0; }
 cleanup() {
 	trap - EXIT INT TERM

@@ -25,6 +25,18 @@ for k in json.load(sys.stdin).get("status", {}).get("kernels", []):
 is() { [ "$("${@:2}")" = "$1" ]; } # is VALUE CMD...
 allocatable() { api "api/v1/nodes/${1:-$NODE}" | jget status allocatable $RESOURCE; }
 pod_phase() { api "api/v1/namespaces/${2:-default}/pods/$1" | jget status phase; }
+pod_run() { # pod_run NAME: its uid and its running container: another one when it was started again
+	api "api/v1/namespaces/default/pods/$1" | $PY -c 'import json, sys
+try: p = json.load(sys.stdin)
+except ValueError: sys.exit(0)
+for c in p["status"].get("containerStatuses", []):
+    if "running" in c["state"]: print(p["metadata"]["uid"], c["containerID"])'
+}
+runs_again() { # runs_again NAME "UID CONTAINER": the same pod, another container
+	local now_
+	now_=$(pod_run "$1")
+	[ -n "$now_" ] && [ "${now_% *}" = "${2% *}" ] && [ "$now_" != "$2" ]
+}
 pods_ready() { # pods_ready NAMESPACE COUNT: so many pods, all of them ready
 	api "api/v1/namespaces/$1/pods" | $PY -c 'import json, sys
 p = json.load(sys.stdin)["items"]
@@ -79,6 +91,11 @@ pod_computed() { api "api/v1/namespaces/default/pods/factorial/log" | grep -q '1
 step_pod() {
 	k apply -f "$e2e/objects/pod.yaml" >/dev/null || fail "kubectl apply" || return
 	wait_for 600 "the pod's result" pod_computed || fail "pod: $(pod_phase factorial)"
+}
+# A bare pod that holds a card is the same pod after a reboot: the kubelet admits it at once, and finds its card.
+step_pod_survived() { # step_pod_survived "UID CONTAINER"
+	wait_for 300 "the pod to run again" runs_again factorial "$1" || fail "pod factorial was '$1', is '$(pod_run factorial)' $(pod_phase factorial)" || return
+	wait_for 120 "the pod's result" pod_computed || fail "pod factorial does not compute"
 }
 step_broken_driver() { # today's kernel is fine with it
 	k apply -f "$e2e/objects/fbar.yaml" >/dev/null || fail "kubectl apply" || return
