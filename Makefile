@@ -55,16 +55,21 @@ $(B)/san/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -I. $(CSTD) $(WARN) $(PKG_CFLAGS) $(SAN) -MMD -MP -c -o $@ $<
 
-# --- the kubelet's messages: protobuf-c code made from device-plugin/deviceplugin.proto ----------
-GEN := $(B)/gen/deviceplugin.pb-c
-GEN_device-plugin := $(GEN).c
-$(GEN).c: device-plugin/deviceplugin.proto
-	$(call say,PROTOC,$<)
-	@mkdir -p $(@D)
-	$(Q)protoc-c --proto_path=$(<D) --c_out=$(@D) $<
-$(GEN).h: $(GEN).c ;
-$(patsubst %.c,$(B)/obj/%.o,$(call src,device-plugin)) \
-$(patsubst %.c,$(B)/san/obj/%.o,$(call src,device-plugin) $(wildcard test/unit/device-plugin/*.c)): | $(GEN).h
+# --- the kubelet's messages: protobuf-c code made from PART/NAME.proto ----------------------------
+gen       = $(patsubst $(1)/%.proto,$(B)/gen/%.pb-c.c,$(wildcard $(1)/*.proto))
+$(foreach p,$(PARTS),$(eval GEN_$(p) := $(call gen,$(p))))
+GEN_H    := $(patsubst %.c,%.h,$(foreach p,$(PARTS),$(GEN_$(p))))
+define gen_rules
+$(GEN_$(1)): $(B)/gen/%.pb-c.c: $(1)/%.proto
+	$$(call say,PROTOC,$$<)
+	@mkdir -p $$(@D)
+	$$(Q)protoc-c --proto_path=$$(<D) --c_out=$$(@D) $$<
+$(patsubst %.c,$(B)/obj/%.o,$(call src,$(1))) \
+$(patsubst %.c,$(B)/san/obj/%.o,$(call src,$(1)) $(wildcard test/unit/$(1)/*.c)): | $(GEN_H)
+endef
+$(foreach p,$(PARTS),$(if $(GEN_$(p)),$(eval $(call gen_rules,$(p)))))
+$(GEN_H): %.h: %.c ;
+gen: $(GEN_H) # for hack/arm64.sh
 
 define part_rules
 $(B)/lib$(1).a: $$(patsubst %.c,$(B)/obj/%.o,$$(filter-out $(1)/main.c,$$(call src,$(1))) $$(GEN_$(1)))
@@ -134,7 +139,7 @@ FUZZ_CC := $(CCACHE) clang-14
 FUZZ_SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FUZZ := $(patsubst test/fuzz/%.c,$(B)/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
 
-$(B)/fuzz/obj/%.o: %.c | $(GEN).h
+$(B)/fuzz/obj/%.o: %.c | $(GEN_H)
 	$(call say,CC+FUZZ,$<)
 	@mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(CPPFLAGS) -I. $(CSTD) $(filter-out -Werror,$(WARN)) $(PKG_CFLAGS) $(FUZZ_SAN) \
@@ -169,4 +174,4 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s'|'
 
-.PHONY: all docs manifests san-programs unit check setup test test-long demo demo-standalone lint check-arm64 print-cflags bench image cluster fuzz fuzz-targets install clean help
+.PHONY: all gen docs manifests san-programs unit check setup test test-long demo demo-standalone lint check-arm64 print-cflags bench image cluster fuzz fuzz-targets install clean help

@@ -15,7 +15,7 @@ for d in curl openssl; do
 	[ ! -e "$here/$d" ] || ln -s "$here/$d" "$work/$d"
 done
 [ $# -gt 0 ] || set -- lib/*.c driver-builder/*.c device-plugin/*.c controller/*.c
-make -s build/gen/deviceplugin.pb-c.h || exit 3
+make -s gen || exit 3
 make -s print-cflags | sed "s# -I$here\\b##g" >"$work/flags"
 export work cc
 one() { # one FILE: in a shell of its own
