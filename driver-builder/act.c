@@ -106,6 +106,9 @@ static void on_built(const struct build_result *res, void *user)
 			(double)res->took_us / (double)USEC_PER_SEC, res->key);
 		agent_say(a, true, "BuildSucceeded", rec.driver, rec.kernel, REASON_NONE,
 			text);
+		if (res->refused.reason == REASON_ARTIFACT_NOT_AGREED)
+			agent_say(a, false, "ArtifactRefused", rec.driver, rec.kernel,
+				res->refused.reason, res->refused.text);
 		for (size_t i = 0; i < MIN(res->warnings_n, (size_t)BUILD_WARNINGS_MAX);
 			i++)
 			log_event(LOG_WARN, "build warning", "driver", rec.driver,
@@ -154,6 +157,11 @@ static void start_build(
 		.published_key = shared && !str_empty(shared->key) ? shared->key : NULL,
 		.published_digest = shared && !str_empty(shared->digest) ? shared->digest
 									 : NULL,
+		.published_unsigned = shared && !str_empty(shared->unsigned_digest)
+					      ? shared->unsigned_digest
+					      : NULL,
+		.is_compared = shared && share_is_compared(shared) &&
+			       share_asks(shared, m->share.node),
 		.peers = peers,
 		.peers_n = peers ? s->in.n_drivers : 0,
 		.log_fd = -1,

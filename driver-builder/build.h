@@ -39,6 +39,9 @@ struct build_request {
 		remote; /* credentials for sources; with the next two: taken from there; may be NULL */
 	const char *published_key,
 		*published_digest; /* of another node's build; may be NULL */
+	const char *
+		published_unsigned; /* what its modules have to be; NULL: whatever they are */
+	bool is_compared; /* others build it too, to be compared: what fits from elsewhere will not do */
 	const struct build_peer *peers; /* those that BUILD_DEPENDS[] may mean */
 	size_t peers_n;
 	int log_fd; /* <= 0: none; else the build's output is copied here when it ends */
@@ -49,6 +52,8 @@ struct build_result {
 	char key[DIGEST_HEX + 1]; /* "" when it failed before the key was known */
 	bool is_reused; /* from the store, nothing was compiled */
 	bool is_pulled; /* reused, and from the registry a moment ago */
+	struct err
+		refused; /* why what the fleet shares was not taken; code 0: it was, or is none */
 	int64_t build_seconds; /* 0 when reused */
 	uint64_t took_us;
 	size_t modules_n;

@@ -280,6 +280,7 @@ static int describe(
 		(void)strftime(
 			a->created_at, sizeof(a->created_at), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	a->build_seconds = w->res->build_seconds;
+	a->is_compiled = true;
 	a->modules = calloc(w->modules_n + 1, sizeof(*a->modules));
 	if (!a->modules)
 		return -ENOMEM;

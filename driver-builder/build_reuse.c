@@ -36,5 +36,5 @@ bool build_reuse(struct work *w)
 
 	describe(w);
 	/* A store that cannot be written says so when the build is stored. */
-	return !w->q->force && reuse_try(&q, from, NULL) == 1;
+	return !w->q->force && !w->q->is_compared && reuse_try(&q, from, NULL) == 1;
 }

@@ -14,12 +14,15 @@ bool build_take(struct work *w)
 		.kernel = q->kernel,
 		.key = w->res->key,
 		.digest = q->published_digest,
+		.unsigned_digest = q->published_unsigned,
+		.recipe = w->recipe,
+		.config_digest = w->config_digest,
 	};
 	struct err e = { 0 };
 	int r;
 
-	if (q->force || !q->remote || !q->remote->registry || !q->published_digest ||
-		!q->published_key)
+	if (q->force || q->is_compared || !q->remote || !q->remote->registry ||
+		!q->published_digest || !q->published_key)
 		return false;
 	if (!streq(q->published_key, w->res->key)) {
 		build_warn(w, "what the fleet shares has key %.12s, ours is %.12s",
@@ -32,6 +35,7 @@ bool build_take(struct work *w)
 	/* Without the registry we do what we would do without the fleet. */
 	if (r < 0) {
 		build_warn(w, "not taken from the registry: %.200s", e.text);
+		w->res->refused = e;
 		return false;
 	}
 	w->res->is_pulled = true;

@@ -40,6 +40,7 @@ struct plan_pair {
 				       why the last try of the same failed, if it did */
 	int64_t build_seconds;
 	const char *digest; /* under which we published it; NULL: we did not */
+	const char *unsigned_digest; /* said with it (publish.h); NULL: not known */
 	enum plan_installed installed;
 	const char *
 		install_key; /* what the boot shall load: @key, or what worked before it */

@@ -8,6 +8,9 @@
 #include "file.h"
 #include "key.h"
 #include "store.h"
+#include "unsigned.h"
+
+enum { NOTE_MAX = 512 };
 
 bool publish_is_shareable(const struct api_source *s)
 {
@@ -22,30 +25,42 @@ static int note_path(char *out, size_t size, const char *state, const char *key)
 				 : -EINVAL;
 }
 
-bool publish_find(const char *state, const char *key, char ret[OCI_DIGEST_MAX + 1])
+bool publish_find(const char *state, const char *key, struct published *ret)
 {
-	char path[PATH_MAX], line[OCI_DIGEST_MAX + 16];
+	CLEANUP(freep) char *text = NULL;
+	char path[PATH_MAX], *second = NULL, *end;
 
 	if (note_path(path, sizeof(path), state, key) < 0 ||
-		file_read_line(path, line, sizeof(line)) < 0 ||
-		!oci_digest_is_valid(line))
+		file_read(path, NOTE_MAX, &text, NULL, NULL) < 0)
 		return false;
-	memcpy(ret, line, OCI_DIGEST_MAX + 1);
+	end = strchr(text, '\n');
+	if (end) {
+		*end = '\0';
+		second = end + 1;
+		second[strcspn(second, "\n")] = '\0';
+	}
+	if (!oci_digest_is_valid(text))
+		return false;
+	*ret = (struct published){ 0 };
+	memcpy(ret->digest, text, strlen(text) + 1);
+	if (second && (key_is_valid(second) || streq(second, UNSIGNED_NONE)))
+		memcpy(ret->unsigned_digest, second, strlen(second) + 1);
 	return true;
 }
 
-static int remember(const char *state, const char *key, const char *digest, struct err *e)
+static int remember(
+	const char *state, const char *key, const struct published *p, struct err *e)
 {
-	char path[PATH_MAX], line[OCI_DIGEST_MAX + 2];
+	char path[PATH_MAX], text[sizeof(*p) + 2];
 	int r = path_join(path, sizeof(path), state, "published", NULL);
 
 	if (r == 0)
 		r = dir_make(path, 0755, e);
 	if (r == 0)
 		r = note_path(path, sizeof(path), state, key);
-	(void)snprintf(line, sizeof(line), "%s\n", digest);
+	(void)snprintf(text, sizeof(text), "%s\n%s\n", p->digest, p->unsigned_digest);
 	return r < 0 ? err_errno(e, r, "remember what was pushed")
-		     : file_write_atomic(path, line, strlen(line), 0644, e);
+		     : file_write_atomic(path, text, strlen(text), 0644, e);
 }
 
 static int gc_one(const char *name, void *user)
@@ -139,12 +154,13 @@ static int push(struct oci *c, const struct oci_ref *ref, const struct artifact 
 }
 
 int publish(struct loop *l, const struct remote *r, const char *state, const char *key,
-	char ret_digest[OCI_DIGEST_MAX + 1], struct err *e)
+	struct published *ret, struct err *e)
 {
 	const struct oci_options o = { .auth_file = r->auth_file, .ca_file = r->ca_file };
 	CLEANUP(oci_freep) struct oci *c = NULL;
 	struct oci_manifest m = { 0 };
 	struct artifact a = { 0 };
+	struct published p = { .unsigned_digest = UNSIGNED_NONE };
 	struct oci_ref ref;
 	int result = store_get(state, key, &a, e);
 
@@ -157,10 +173,14 @@ int publish(struct loop *l, const struct remote *r, const char *state, const cha
 	}
 	if (result == 0)
 		result = push(c, &ref, &a, &m, e);
+	if (result == 0 && a.is_compiled)
+		result = unsigned_digest(&a, a.dir, p.unsigned_digest, e);
+	if (result == 0) {
+		memcpy(p.digest, m.digest, sizeof(p.digest));
+		result = remember(state, key, &p, e);
+	}
 	if (result == 0)
-		result = remember(state, key, m.digest, e);
-	if (result == 0)
-		memcpy(ret_digest, m.digest, sizeof(m.digest));
+		*ret = p;
 	oci_manifest_done(&m);
 	artifact_done(&a);
 	return result < 0 ? err_wrap(e, result, "push artifact %.12s", key) : 0;

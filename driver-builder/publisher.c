@@ -26,10 +26,10 @@ static int run(void *user, struct err *e)
 {
 	struct publisher *p = user;
 	CLEANUP(loop_freep) struct loop *l = NULL;
-	char digest[OCI_DIGEST_MAX + 1];
+	struct published told;
 	int r = loop_new(&l, NULL, e);
 
-	return r < 0 ? r : publish(l, p->remote, p->state, p->key, digest, e);
+	return r < 0 ? r : publish(l, p->remote, p->state, p->key, &told, e);
 }
 
 static void on_end(const struct err *result, void *user)

@@ -9,6 +9,7 @@
 #include "key.h"
 #include "store.h"
 #include "store_manifest.h"
+#include "unsigned.h"
 #include "verify.h"
 
 #define LOG_FILE "build.log.gz"
@@ -205,6 +206,38 @@ static int add_file(struct pull *p, struct store_txn *t, const char *file)
 	return r < 0 ? err_errno(p->e, r, "pull") : store_txn_add(t, path, file, p->e);
 }
 
+/* Of the bytes that the store will have, not of those that were received. */
+static int check_agreed(struct pull *p, const char *dir)
+{
+	char hex[DIGEST_HEX + 1];
+	int r;
+
+	if (!p->w->unsigned_digest)
+		return 0;
+	r = unsigned_digest(&p->artifact, dir, hex, p->e);
+	if (r < 0 && r != -ENOEXEC)
+		return r;
+	if (r == 0 && streq(hex, p->w->unsigned_digest))
+		return 0;
+	return err_reason(p->e, -EBADMSG, REASON_ARTIFACT_NOT_AGREED,
+		"artifact %.19s of '%s' is not what the builders agreed on: %.12s, not %.12s",
+		p->w->digest, p->ref.host, r == 0 ? hex : "damaged",
+		p->w->unsigned_digest);
+}
+
+/* What the publisher says of itself and of its store is not so of ours. */
+static void own(struct pull *p)
+{
+	struct artifact *a = &p->artifact;
+
+	a->is_compiled = false;
+	if (p->w->recipe)
+		(void)snprintf(a->recipe, sizeof(a->recipe), "%s", p->w->recipe);
+	if (p->w->config_digest)
+		(void)snprintf(a->config_digest, sizeof(a->config_digest), "%s",
+			p->w->config_digest);
+}
+
 static int keep(struct pull *p)
 {
 	CLEANUP(store_abortp) struct store_txn *t = NULL;
@@ -226,9 +259,12 @@ static int keep(struct pull *p)
 		}
 	}
 	if (r == 0)
+		r = check_agreed(p, store_txn_dir(t));
+	if (r == 0)
 		r = path_join(path, sizeof(path), p->dir, LOG_FILE, NULL);
 	if (r == 0 && file_exists(path))
 		r = add_file(p, t, LOG_FILE);
+	own(p);
 	return r < 0 ? r : store_commit(TAKE(t), a, p->e);
 }
 

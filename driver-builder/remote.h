@@ -44,10 +44,15 @@ struct remote_want {
 	const struct kernel *kernel;
 	const char *key; /* our own */
 	const char *digest; /* of the manifest, from the API server */
+	const char *
+		unsigned_digest; /* that builders agreed on (unsigned.h); NULL: one was enough */
+	/* Our own (reuse.h): what a manifest says of them is not believed. NULL: left alone. */
+	const char *recipe, *config_digest;
 };
 /* Puts the artifact into the store, proved; it is there under its key then. What was received of it
  * stays in STATE/pull until it is whole, so that a second try goes on. -EBADMSG when it is not what it
- * should be, verify's reasons, otherwise as oci_get_blob(). */
+ * should be (REASON_ARTIFACT_NOT_AGREED: not what the builders agreed on), verify's reasons, otherwise
+ * as oci_get_blob(). */
 int remote_pull(struct loop *l, const struct remote *r, const struct remote_want *w,
 	struct err *e) _must_check_;
 

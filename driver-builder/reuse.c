@@ -117,6 +117,7 @@ static int keep(const struct reuse_request *q, struct artifact *a, struct err *e
 		r = copy_files(a, t, e);
 	if (r < 0)
 		return r;
+	a->is_compiled = false;
 	memcpy(a->reused_from, a->key, sizeof(a->reused_from));
 	(void)snprintf(a->key, sizeof(a->key), "%s", q->key);
 	(void)snprintf(a->kernel, sizeof(a->kernel), "%s", q->kernel->release);

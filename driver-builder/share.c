@@ -32,6 +32,16 @@ static bool is_published(const struct api_node_build *b)
 	return !str_empty(b->digest) && !str_empty(b->key);
 }
 
+bool share_is_compared(const struct api_node_build *b)
+{
+	return !str_empty(b->asked);
+}
+
+bool share_asks(const struct api_node_build *b, const char *node)
+{
+	return !is_published(b) && !str_empty(b->node) && node && streq(b->node, node);
+}
+
 uint64_t share_wait_until(
 	const struct api_node_build *b, const char *node, bool is_up, uint64_t since_us)
 {
@@ -58,12 +68,20 @@ static struct share_wait *wait_of(
 	return map_set(s->waits, name, w) == 0 ? w : NULL;
 }
 
+static int tell(struct arena *a, const struct published *pub, struct plan_pair *p)
+{
+	p->digest = arena_strdup(a, pub->digest);
+	if (*pub->unsigned_digest)
+		p->unsigned_digest = arena_strdup(a, pub->unsigned_digest);
+	return p->digest && (p->unsigned_digest || !*pub->unsigned_digest) ? 0 : -ENOMEM;
+}
+
 int share_look(struct share *s, struct arena *a, const struct list *builds,
 	const struct api_node_driver *d, const char *kernel, uint64_t now_us,
 	struct plan_pair *p)
 {
 	const struct api_node_build *b;
-	char digest[OCI_DIGEST_MAX + 1];
+	struct published pub;
 	struct share_wait *w;
 	const char *name;
 	uint64_t until;
@@ -76,11 +94,7 @@ int share_look(struct share *s, struct arena *a, const struct list *builds,
 	if (p->artifact == PLAN_ARTIFACT_READY) {
 		if (s->waits)
 			(void)map_del(s->waits, name);
-		if (publish_find(s->state, p->key, digest)) {
-			p->digest = arena_strdup(a, digest);
-			return p->digest ? 0 : -ENOMEM;
-		}
-		return 0;
+		return publish_find(s->state, p->key, &pub) ? tell(a, &pub, p) : 0;
 	}
 	if (p->artifact != PLAN_ARTIFACT_NONE || !publish_is_shareable(&d->spec.source))
 		return 0;
@@ -94,8 +108,11 @@ int share_look(struct share *s, struct arena *a, const struct list *builds,
 	p->artifact = PLAN_ARTIFACT_WAITING;
 	p->failure.reason = REASON_BUILD_ELSEWHERE;
 	p->failure.retry_at_us = until;
-	p->failure.message = b ? arena_fmt(a, "node '%s' builds it for all", b->node)
-			       : "the controller has not said who builds it";
+	p->failure.message =
+		!b ? "the controller has not said who builds it"
+		: share_is_compared(b)
+			? arena_fmt(a, "node '%s' and others build it for all", b->node)
+			: arena_fmt(a, "node '%s' builds it for all", b->node);
 	return p->failure.message ? 0 : -ENOMEM;
 }
 
@@ -104,9 +121,12 @@ bool share_is_ours(const struct share *s, const struct list *builds,
 {
 	const struct api_node_build *b;
 
-	if (!s->is_on || p->artifact != PLAN_ARTIFACT_READY || p->digest ||
+	if (!s->is_on || p->artifact != PLAN_ARTIFACT_READY ||
 		!publish_is_shareable(&d->spec.source))
 		return false;
 	b = share_find(builds, d->name, d->generation, kernel);
-	return b && !is_published(b) && !str_empty(b->node) && streq(b->node, s->node);
+	if (!b || !share_asks(b, s->node))
+		return false;
+	/* What an older agent pushed cannot be compared: the same again, and then it can. */
+	return !p->digest || (share_is_compared(b) && !p->unsigned_digest);
 }

@@ -27,6 +27,11 @@ void share_done(struct share *s);
 const struct api_node_build *share_find(const struct list *builds, const char *driver,
 	int64_t generation, const char *kernel);
 
+/* Whether several nodes build it, to be compared: what they publish they have to have compiled. */
+bool share_is_compared(const struct api_node_build *b);
+/* Whether @node is asked to build and publish it. */
+bool share_asks(const struct api_node_build *b, const char *node);
+
 /* Until when (wall time) a node waits that has waited since @since_us; 0: it builds. Pure. */
 uint64_t share_wait_until(
 	const struct api_node_build *b, const char *node, bool is_up, uint64_t since_us);

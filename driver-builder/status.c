@@ -108,6 +108,7 @@ static int add_kernel(struct maker *m, size_t ki, struct api_node_kernel *out)
 			.build_seconds = p->build_seconds,
 			.generation = pd->generation,
 			.digest = p->digest,
+			.unsigned_digest = p->unsigned_digest,
 		};
 		m->is_busy |= state == API_KERNEL_BUILDING;
 		if (state == API_KERNEL_FAILED && k->is_next && !k->is_running) {

@@ -38,6 +38,7 @@ struct artifact {
 	char recipe[DIGEST_HEX + 1], config_digest[DIGEST_HEX + 1];
 	char reused_from[DIGEST_HEX +
 			 1]; /* key of the artifact whose modules these are; "" */
+	bool is_compiled; /* by this node: not taken from a registry or another kernel's */
 	struct artifact_module *modules;
 	size_t modules_n;
 	char *dir; /* absolute path of the artifact's folder; set by store_get/store_list */

@@ -153,6 +153,11 @@ static void test_reuse(void **state)
 	/* Through the front door: its headers could not build anything. */
 	k = other_kernel(f, 57, NULL, "CONFIG_BUILD_SALT=\"6.1.0-57", "");
 	j->q.kernel = &k;
+	/* What is to be compared with other nodes' builds has to be one. */
+	j->q.is_compared = true;
+	assert_true(build_run(&j->q, res, &e) < 0);
+	assert_false(res->is_reused);
+	j->q.is_compared = false;
 	res = run(j, 0, REASON_NONE);
 	assert_true(res->is_reused);
 	assert_int_equal(res->build_seconds, 0);
@@ -160,6 +165,8 @@ static void test_reuse(void **state)
 	assert_string_not_equal(res->key, first.key);
 	assert_int_equal(store_get(f->state, res->key, &second, &e), 0);
 	assert_string_equal(second.reused_from, first.key);
+	assert_true(first.is_compiled);
+	assert_false(second.is_compiled);
 	assert_string_equal(second.modules[0].sha256, first.modules[0].sha256);
 	assert_string_not_equal(second.headers_digest, first.headers_digest);
 	free(k.headers);

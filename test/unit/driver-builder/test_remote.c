@@ -7,223 +7,26 @@
 
 #include <cmocka.h>
 
-#include <fcntl.h>
-#include <limits.h>
-#include <sys/stat.h>
-
-#include "driver-builder/publish.h"
-#include "driver-builder/remote.h"
-#include "driver-builder/source.h"
-#include "driver-builder/store.h"
-#include "elf_maker.h"
-#include "file.h"
-#include "test/unit/lib/fake_server.h"
-
-#define RELEASE "6.1.0-56"
-#define FLAGS "SMP preempt mod_unload modversions "
-#define CONFIG \
-	"CONFIG_X86_64=y\nCONFIG_SMP=y\nCONFIG_PREEMPT_BUILD=y\n" \
-	"CONFIG_MODULE_UNLOAD=y\nCONFIG_MODVERSIONS=y\n"
-#define SYMVERS(crc) \
-	"0x00000007\tmodule_layout\tvmlinux\tEXPORT_SYMBOL\t\n" crc \
-	"\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n"
-#define KEY "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
-#define OTHER_KEY "ff112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
-
-enum { BLOBS_MAX = 64 };
-
-struct fixture {
-	struct loop *loop;
-	struct fake_server server;
-	struct {
-		char digest[OCI_DIGEST_MAX + 1];
-		char *data;
-		size_t len;
-	} blobs[BLOBS_MAX];
-	size_t blobs_n;
-	unsigned requests;
-	char dir[64], builder[80], taker[80], registry[64], headers[80];
-	struct kernel kernel;
-	struct remote remote;
-};
-
-/* ---- a registry that keeps what it is given ---- */
-
-static const char *keep(struct fixture *f, const void *data, size_t len)
-{
-	char digest[OCI_DIGEST_MAX + 1] = "sha256:";
-
-	assert_int_equal(digest_bytes(data, len, digest + 7, NULL), 0);
-	for (size_t i = 0; i < f->blobs_n; i++)
-		if (streq(f->blobs[i].digest, digest))
-			return f->blobs[i].digest;
-	assert_true(f->blobs_n < BLOBS_MAX);
-	memcpy(f->blobs[f->blobs_n].digest, digest, sizeof(digest));
-	f->blobs[f->blobs_n].data = malloc(len + 1);
-	assert_non_null(f->blobs[f->blobs_n].data);
-	memcpy(f->blobs[f->blobs_n].data, data, len);
-	f->blobs[f->blobs_n].len = len;
-	return f->blobs[f->blobs_n++].digest;
-}
-
-static void serve(struct fake_conn *c, const struct fake_request *q, void *user)
-{
-	struct fixture *f = user;
-	const char *digest = strstr(q->path, "sha256:");
-
-	f->requests++;
-	assert_true(str_starts(q->path, "/v2/team/"));
-	if (streq(q->method, "POST")) {
-		fake_reply(c, "202 Accepted", "Location: /v2/team/up?x=1\r\n", "");
-	} else if (streq(q->method, "PUT")) {
-		(void)keep(f, q->body, q->body_len);
-		fake_reply(c, "201 Created", "", "");
-	} else {
-		for (size_t i = 0; digest && i < f->blobs_n; i++)
-			if (streq(f->blobs[i].digest, digest)) {
-				bool is_head = streq(q->method, "HEAD");
-
-				fake_reply_bytes(c, "200 OK", "", f->blobs[i].data,
-					is_head ? 0 : f->blobs[i].len);
-				return;
-			}
-		fake_reply(c, "404 Not Found", "", "");
-	}
-}
-
-static void put(const char *dir, const char *name, const void *data, size_t len)
-{
-	char path[PATH_MAX];
-
-	assert_int_equal(path_join(path, sizeof(path), dir, name, NULL), 0);
-	assert_int_equal(file_write_atomic(path, data, len, 0644, NULL), 0);
-}
-
-static int setup(void **state)
-{
-	static struct fixture f;
-	char *const dirs[] = { f.builder, f.taker, f.headers };
-	static const char *const names[] = { "builder", "taker", "headers" };
-
-	f = (struct fixture){ .kernel.has_modules = true };
-	(void)snprintf(f.dir, sizeof(f.dir), "/tmp/farrier-remote-XXXXXX");
-	assert_non_null(mkdtemp(f.dir));
-	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
-		(void)snprintf(dirs[i], 80, "%s/%s", f.dir, names[i]);
-		assert_int_equal(mkdir(dirs[i], 0755), 0);
-	}
-	put(f.headers, ".config", CONFIG, strlen(CONFIG));
-	put(f.headers, "Module.symvers", SYMVERS("0x11111111"),
-		strlen(SYMVERS("0x11111111")));
-	(void)snprintf(f.kernel.release, sizeof(f.kernel.release), RELEASE);
-	f.kernel.headers = f.headers;
-	assert_int_equal(loop_new(&f.loop, NULL, NULL), 0);
-	fake_start(&f.server, f.loop, serve, &f);
-	(void)snprintf(
-		f.registry, sizeof(f.registry), "127.0.0.1:%u/team", f.server.port);
-	f.remote.registry = f.registry;
-	*state = &f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	fake_stop(&f->server);
-	loop_free(f->loop);
-	for (size_t i = 0; i < f->blobs_n; i++)
-		free(f->blobs[i].data);
-	return dir_remove(f->dir, NULL);
-}
-
-/* ---- artifacts ---- */
-
-static uint8_t *demo_module(size_t *ret_len)
-{
-	static const struct made_symbol symbols[] = {
-		{ "printk", 0x11111111, .has_crc = true },
-	};
-	const struct made m = {
-		.modinfo = "name=demo\0srcversion=ABCDEF\0vermagic=" RELEASE " " FLAGS
-			   "\0",
-		.symbols = symbols,
-		.symbols_n = 1,
-		.layout_crc = 7
-	};
-
-	return make_module(&m, ret_len);
-}
-
-/* Into the builder's store, as a build would. */
-static void build(struct fixture *f, const char *key, const char *name)
-{
-	struct artifact_module mod = {
-		.file = "modules/demo.ko", .vermagic = "claimed", .srcversion = "claimed"
-	};
-	struct artifact a = { .driver = "demo",
-		.driver_version = "1.0",
-		.kernel = RELEASE,
-		.created_at = "2026-01-01T00:00:00Z",
-		.modules = &mod,
-		.modules_n = 1 };
-	CLEANUP(store_abortp) struct store_txn *t = NULL;
-	char path[PATH_MAX];
-	size_t len;
-	uint8_t *bytes = demo_module(&len);
-
-	memcpy(a.key, key, sizeof(a.key));
-	memcpy(a.source_digest, key, sizeof(a.key));
-	memcpy(a.headers_digest, key, sizeof(a.key));
-	(void)snprintf(mod.name, sizeof(mod.name), "%s", name);
-	put(f->dir, "demo.ko", bytes, len);
-	put(f->dir, "log", "a log", 5);
-	free(bytes);
-	assert_int_equal(store_begin(f->builder, &t, NULL), 0);
-	(void)snprintf(path, sizeof(path), "%s/demo.ko", f->dir);
-	assert_int_equal(store_txn_add(t, path, "modules/demo.ko", NULL), 0);
-	(void)snprintf(path, sizeof(path), "%s/log", f->dir);
-	assert_int_equal(store_txn_add(t, path, "build.log.gz", NULL), 0);
-	assert_int_equal(store_commit(TAKE(t), &a, NULL), 0);
-}
-
-static struct remote_want want(
-	struct fixture *f, const char *key, const char digest[OCI_DIGEST_MAX + 1])
-{
-	return (struct remote_want){ .root = f->dir,
-		.state = f->taker,
-		.driver = "demo",
-		.kernel = &f->kernel,
-		.key = key,
-		.digest = digest };
-}
-
-static void assert_nothing_left(const struct fixture *f)
-{
-	char path[PATH_MAX];
-
-	assert_int_equal(path_join(path, sizeof(path), f->taker, "pull", NULL), 0);
-	if (file_exists(path))
-		assert_int_equal(rmdir(path), 0);
-}
+#include "remote_fixture.h"
 
 static void test_shared(void **state)
 {
 	struct fixture *f = *state;
-	char digest[OCI_DIGEST_MAX + 1], again[OCI_DIGEST_MAX + 1];
-	struct remote_want w = want(f, KEY, digest);
+	struct published first, again;
+	struct remote_want w = want(f, KEY, first.digest);
 	struct artifact a = { 0 }, b = { 0 };
 	struct err e = { 0 };
 
 	build(f, KEY, "demo");
-	assert_false(publish_find(f->builder, KEY, again));
-	if (publish(f->loop, &f->remote, f->builder, KEY, digest, &e) < 0)
+	assert_false(publish_find(f->builder, KEY, &again));
+	if (publish(f->loop, &f->remote, f->builder, KEY, &first, &e) < 0)
 		fail_msg("%s", e.text);
-	assert_true(publish_find(f->builder, KEY, again));
-	assert_string_equal(digest, again);
+	assert_true(publish_find(f->builder, KEY, &again));
+	assert_memory_equal(&first, &again, sizeof(first));
+	assert_true(key_is_valid(first.unsigned_digest));
 	/* the same again: the same manifest */
-	assert_int_equal(publish(f->loop, &f->remote, f->builder, KEY, again, NULL), 0);
-	assert_string_equal(digest, again);
+	assert_int_equal(publish(f->loop, &f->remote, f->builder, KEY, &again, NULL), 0);
+	assert_memory_equal(&first, &again, sizeof(first));
 
 	if (remote_pull(f->loop, &f->remote, &w, &e) < 0)
 		fail_msg("%s", e.text);
@@ -239,21 +42,22 @@ static void test_shared(void **state)
 	artifact_done(&b);
 
 	publish_gc(f->builder);
-	assert_true(publish_find(f->builder, KEY, again));
+	assert_true(publish_find(f->builder, KEY, &again));
 	assert_int_equal(store_gc(f->builder, NULL, 0, NULL, NULL), 0);
 	publish_gc(f->builder);
-	assert_false(publish_find(f->builder, KEY, again));
+	assert_false(publish_find(f->builder, KEY, &again));
 }
 
 static void test_nothing_else_is_taken(void **state)
 {
 	struct fixture *f = *state;
-	char digest[OCI_DIGEST_MAX + 1], absent[OCI_DIGEST_MAX + 1], image[2048];
-	struct remote_want w = want(f, OTHER_KEY, digest);
+	char absent[OCI_DIGEST_MAX + 1], image[2048];
+	struct published pub;
+	struct remote_want w = want(f, OTHER_KEY, pub.digest);
 	struct err e = { 0 };
 
 	build(f, KEY, "demo");
-	assert_int_equal(publish(f->loop, &f->remote, f->builder, KEY, digest, NULL), 0);
+	assert_int_equal(publish(f->loop, &f->remote, f->builder, KEY, &pub, NULL), 0);
 	/* another key than ours */
 	assert_int_equal(remote_pull(f->loop, &f->remote, &w, &e), -EBADMSG);
 	assert_int_equal(e.reason, REASON_ARTIFACT_CORRUPT);
@@ -279,7 +83,7 @@ static void test_nothing_else_is_taken(void **state)
 	(void)snprintf(image, sizeof(image),
 		"{\"schemaVersion\":2,\"config\":{\"digest\":\"%s\",\"size\":2},"
 		"\"layers\":[],\"annotations\":{\"" REMOTE_NOTE_KEY "\":\"" KEY "\"}}",
-		digest);
+		pub.digest);
 	w.digest = keep(f, image, strlen(image));
 	assert_int_equal(remote_pull(f->loop, &f->remote, &w, &e), -EBADMSG);
 	assert_false(store_has(f->taker, KEY));
@@ -289,12 +93,12 @@ static void test_nothing_else_is_taken(void **state)
 static void test_module_of_another_name(void **state)
 {
 	struct fixture *f = *state;
-	char digest[OCI_DIGEST_MAX + 1];
-	struct remote_want w = want(f, KEY, digest);
+	struct published pub;
+	struct remote_want w = want(f, KEY, pub.digest);
 	struct err e = { 0 };
 
 	build(f, KEY, "innocent");
-	assert_int_equal(publish(f->loop, &f->remote, f->builder, KEY, digest, NULL), 0);
+	assert_int_equal(publish(f->loop, &f->remote, f->builder, KEY, &pub, NULL), 0);
 	assert_int_equal(remote_pull(f->loop, &f->remote, &w, &e), -EBADMSG);
 	assert_non_null(strstr(e.text, "another name"));
 	assert_false(store_has(f->taker, KEY));
@@ -303,17 +107,17 @@ static void test_module_of_another_name(void **state)
 static void test_damaged_is_not_published(void **state)
 {
 	struct fixture *f = *state;
-	char digest[OCI_DIGEST_MAX + 1], path[PATH_MAX];
+	struct published pub;
+	char path[PATH_MAX];
 
 	build(f, KEY, "demo");
 	(void)snprintf(path, sizeof(path), "store/00/%s/modules/demo.ko", KEY);
 	put(f->builder, path, "x", 1);
 	assert_int_equal(
-		publish(f->loop, &f->remote, f->builder, KEY, digest, NULL), -EBADMSG);
+		publish(f->loop, &f->remote, f->builder, KEY, &pub, NULL), -EBADMSG);
 	assert_int_equal(f->requests, 0);
 	assert_int_equal(
-		publish(f->loop, &f->remote, f->builder, OTHER_KEY, digest, NULL),
-		-ENOENT);
+		publish(f->loop, &f->remote, f->builder, OTHER_KEY, &pub, NULL), -ENOENT);
 }
 
 static void test_what_may_be_shared(void **state)

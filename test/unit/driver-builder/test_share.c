@@ -143,6 +143,22 @@ static void test_waits_and_stops_waiting(void **state)
 		look(f, PLAN_ARTIFACT_NONE, "7", 1).artifact, PLAN_ARTIFACT_NONE);
 }
 
+static void test_compared(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_false(share_is_compared(&f->b));
+	assert_false(share_asks(&f->b, "n1"));
+	assert_true(share_asks(&f->b, "n2"));
+	assert_false(share_asks(&f->b, NULL));
+	f->b.asked = "n2=1,n3=1";
+	assert_true(share_is_compared(&f->b));
+	assert_non_null(strstr(look(f, PLAN_ARTIFACT_NONE, "6.1", 1).failure.message,
+		"'n2' and others"));
+	f->b.key = KEY, f->b.digest = DIGEST;
+	assert_false(share_asks(&f->b, "n2"));
+}
+
 static void test_what_is_ours(void **state)
 {
 	struct fixture *f = *state;
@@ -166,7 +182,19 @@ static void test_what_is_ours(void **state)
 		file_write_atomic(path, DIGEST "\n", strlen(DIGEST) + 1, 0644, NULL), 0);
 	p = look(f, PLAN_ARTIFACT_READY, "6.1", 1);
 	assert_string_equal(p.digest, DIGEST);
+	assert_null(p.unsigned_digest);
 	assert_false(share_is_ours(&f->share, &f->builds, &f->d, "6.1", &p));
+	/* but by an older agent: done again, where it is to be compared */
+	f->b.asked = "n1=1,n2=1";
+	assert_true(share_is_ours(&f->share, &f->builds, &f->d, "6.1", &p));
+	assert_int_equal(file_write_atomic(path, DIGEST "\n" OTHER_KEY "\n",
+				 strlen(DIGEST "\n" OTHER_KEY "\n"), 0644, NULL),
+		0);
+	p = look(f, PLAN_ARTIFACT_READY, "6.1", 1);
+	assert_string_equal(p.digest, DIGEST);
+	assert_string_equal(p.unsigned_digest, OTHER_KEY);
+	assert_false(share_is_ours(&f->share, &f->builds, &f->d, "6.1", &p));
+	f->b.asked = NULL;
 	/* a damaged note is none */
 	assert_int_equal(file_write_atomic(path, "sha256:../x\n", 12, 0644, NULL), 0);
 	assert_null(look(f, PLAN_ARTIFACT_READY, "6.1", 1).digest);
@@ -251,6 +279,11 @@ static void test_take_only_what_we_would_build(void **state)
 	q.published_digest = "latest";
 	assert_false(build_take(w));
 	assert_int_equal(res->warnings_n, 2);
+	assert_int_equal(res->refused.code, -EINVAL);
+	/* what is to be compared with others' is not theirs */
+	q.is_compared = true;
+	assert_false(build_take(w));
+	assert_int_equal(res->warnings_n, 2);
 	free(w);
 	free(res);
 }
@@ -261,6 +294,7 @@ int main(void)
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test_setup_teardown(
 			test_waits_and_stops_waiting, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_compared, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_ours, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_publisher_backs_off, setup, teardown),
