@@ -11,6 +11,7 @@
 #include "observe.h"
 #include "publisher.h"
 #include "reboot.h"
+#include "topology_watch.h"
 #include "work.h"
 
 struct agent {
@@ -35,6 +36,13 @@ struct agent {
 	bool is_ready, is_cleaned;
 	uint64_t kubelet_us; /* when its policies were looked at */
 	bool is_kubelet_ill; /* it was said that they cannot be read */
+	struct {
+		struct topology_watch *watch; /* NULL: not to be told */
+		bool is_ill; /* the last round failed, and it was said */
+		bool has_devices; /* of the plugin, by the devices.json of this inode and time */
+		ino_t ino;
+		struct timespec at;
+	} topology;
 
 	struct inhibit *inhibit; /* systemd's shutdown lock */
 	struct build *build;
@@ -58,6 +66,9 @@ void act(struct agent *a, const struct seen *s, const struct plan *p);
 /* agent_share.c: publishing, where the fleet shares what it builds. */
 int agent_share_start(struct agent *a, struct err *e) _must_check_;
 void agent_share(struct agent *a, const struct seen *s);
+/* agent_topology.c: what is free on each NUMA node, into the status. */
+int agent_topology_start(struct agent *a, struct err *e) _must_check_;
+void agent_topology(struct agent *a, struct api_node_status *st);
 /* Looks again after @delay_us, or sooner when that was asked for. */
 void agent_look(struct agent *a, uint64_t delay_us);
 /* agent_clean.c: what nobody needs any more leaves the disk. */

@@ -126,6 +126,7 @@ static int say_status(
 	r = status_make(a->arena, s, p, &old, loop_wall(a->loop), &st);
 	if (r == 0) {
 		status_merge_devices(a->arena, a->o->env.run, &st.devices);
+		agent_topology(a, &st);
 		j = field_print(api_node_status_fields, &st);
 	}
 	if (r < 0 || !j)
@@ -405,6 +406,8 @@ static int start(struct agent *a, struct err *e)
 	if (r == 0)
 		r = agent_share_start(a, e);
 	if (r == 0)
+		r = agent_topology_start(a, e);
+	if (r == 0)
 		r = start_wanting(a, e);
 	if (r == 0)
 		r = start_inotify(a, e);
@@ -447,6 +450,7 @@ void agent_free(struct agent *a)
 	reboot_free(a->reboot);
 	build_cancel(a->build);
 	publisher_free(a->publisher);
+	topology_watch_free(a->topology.watch);
 	metrics_server_free(a->server);
 	metrics_free(a->metrics);
 	cluster_free(a->cluster);

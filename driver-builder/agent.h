@@ -17,6 +17,11 @@ struct agent_options {
 	const char *metrics; /* address or NULL */
 	struct remote
 		remote; /* cluster: where the fleet shares what it builds; credentials for sources */
+	struct {
+		bool is_on; /* cluster: tell what is free on each NUMA node */
+		const char *socket; /* the kubelet's, below the root */
+		uint64_t every_us;
+	} topology;
 	const char *reboot_command; /* instead of the host's systemctl; NULL: that */
 };
 

@@ -6,6 +6,7 @@
 #include "agent.h"
 #include "cli.h"
 #include "plugin.h"
+#include "topology_watch.h"
 
 static void on_stop(int signo, void *user)
 {
@@ -62,14 +63,28 @@ static int place_plugin(
 	return 0;
 }
 
+/* "60"; false: no number of seconds that makes sense here. */
+static bool read_interval(const char *text, uint64_t *ret_us)
+{
+	unsigned s = 0;
+
+	if (!*text || strlen(text) > 4 || text[strspn(text, "0123456789")])
+		return false;
+	for (; *text; text++)
+		s = s * 10 + (unsigned)(*text - '0');
+	*ret_us = s * USEC_PER_SEC;
+	return s >= TOPOLOGY_EVERY_MIN_S && s <= TOPOLOGY_EVERY_MAX_S;
+}
+
 int cli_run(struct cli *c, int argc, char **argv)
 {
 	const char *manifests = ENV_MANIFESTS, *node = getenv("NODE_NAME"),
 		   *kubeconfig = NULL;
 	const char *reboot = NULL, *metrics = NULL, *mode = NULL, *bundle = PLUGIN_BUNDLE,
-		   *args = NULL;
+		   *args = NULL, *interval = NULL, *socket = TOPOLOGY_SOCKET;
+	uint64_t every_us = TOPOLOGY_EVERY_S * USEC_PER_SEC;
 	struct remote remote = { NULL, NULL, NULL };
-	bool is_standalone = false;
+	bool is_standalone = false, has_topology = false;
 	const struct cli_option own[] = {
 		{ "standalone", NULL, &is_standalone,
 			"no cluster: manifests from a folder" },
@@ -85,6 +100,12 @@ int cli_run(struct cli *c, int argc, char **argv)
 			"credentials of registries: a Docker config.json" },
 		{ "registry-ca", "FILE", &remote.ca_file,
 			"CA of registries (the system's)" },
+		{ "topology", NULL, &has_topology,
+			"tell what is free on each NUMA node, for schedulers" },
+		{ "topology-interval", "SECONDS", &interval,
+			"how often the kubelet is asked for it (60)" },
+		{ "pod-resources", "SOCKET", &socket,
+			"the kubelet's, below the root (" TOPOLOGY_SOCKET ")" },
 		{ "reboot-command", "PROGRAM", &reboot,
 			"reboots when a wave asks for it (the host's systemctl)" },
 		{ "plugin-mode", "MODE", &mode,
@@ -106,6 +127,12 @@ int cli_run(struct cli *c, int argc, char **argv)
 			"farrier-driver-builder run: --node-name or --standalone is needed\n");
 		return CLI_USAGE;
 	}
+	if (interval && !read_interval(interval, &every_us)) {
+		(void)fprintf(stderr,
+			"farrier-driver-builder run: --topology-interval is %d to %d seconds\n",
+			TOPOLOGY_EVERY_MIN_S, TOPOLOGY_EVERY_MAX_S);
+		return CLI_USAGE;
+	}
 	if (mode && place_plugin(c, mode, bundle, args) < 0) {
 		(void)fprintf(stderr, "farrier-driver-builder run: no plugin mode '%s'\n",
 			mode);
@@ -119,6 +146,7 @@ int cli_run(struct cli *c, int argc, char **argv)
 		.kubeconfig = kubeconfig,
 		.metrics = metrics,
 		.remote = remote,
+		.topology = { has_topology, socket, every_us },
 		.reboot_command = reboot,
 	};
 	r = run_loop(c, &o, &e);
