@@ -8,6 +8,7 @@
 
 #include "log.h"
 #include "plugin.h"
+#include "single.h"
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_ENVIRONMENT };
 enum {
@@ -156,11 +157,28 @@ static void notify(const char *state)
 			(socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
 }
 
+/* What runs, or waits until another plugin on this node is gone. */
+struct server {
+	const struct plugin_options *options;
+	struct loop *loop;
+	struct plugin *plugin; /* NULL while it waits */
+	struct loop_source *again;
+	int lock;
+	bool has_said; /* that it waits */
+};
+
+enum { WAIT_US = 50 * 1000 };
+
 static void on_signal(int signo, void *user)
 {
+	struct server *s = user;
+
 	log_event(LOG_INFO, "stopping", "signal", strsignal(signo), NULL);
 	notify("STOPPING=1");
-	plugin_stop(*(struct plugin **)user);
+	if (s->plugin)
+		plugin_stop(s->plugin);
+	else
+		loop_exit(s->loop, EXIT_DONE);
 }
 
 static int exit_status(int r)
@@ -171,29 +189,58 @@ static int exit_status(int r)
 		       : EXIT_FAILED;
 }
 
+/* Starts serving, or comes back later: the kubelet asks whoever registered last, so two would take the
+ * resources from each other for ever. */
+static void start(void *user)
+{
+	struct server *s = user;
+	struct err e = { 0 };
+	int r;
+
+	r = single_take(s->options->run_dir, &s->lock, &e);
+	if (r == -EAGAIN) {
+		if (!s->has_said)
+			log_error(&e, "waiting for it to end", NULL);
+		s->has_said = true;
+		loop_timer_set(s->again, loop_now(s->loop) + WAIT_US);
+		return;
+	}
+	if (r == 0)
+		r = plugin_new(s->loop, s->options, &s->plugin, &e);
+	if (r < 0) {
+		log_error(&e, "cannot start", NULL);
+		loop_exit(s->loop, exit_status(r));
+		return;
+	}
+	log_event(LOG_INFO, "serving", "version", FARRIER_VERSION, NULL);
+	notify("READY=1");
+}
+
 static int serve(const struct plugin_options *o)
 {
 	CLEANUP(loop_freep) struct loop *l = NULL;
-	CLEANUP(plugin_freep) struct plugin *p = NULL;
+	CLEANUP(closep) int lock = -1;
+	struct server s = { .options = o, .lock = -1 };
 	struct err e = { 0 };
 	int r;
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	r = loop_new(&l, NULL, &e);
-	/* Signals wait for the loop, which runs when there is a plugin to stop. */
+	s.loop = l;
 	if (r == 0)
-		r = loop_signal(l, SIGTERM, on_signal, &p, NULL);
+		r = loop_signal(l, SIGTERM, on_signal, &s, NULL);
 	if (r == 0)
-		r = loop_signal(l, SIGINT, on_signal, &p, NULL);
+		r = loop_signal(l, SIGINT, on_signal, &s, NULL);
 	if (r == 0)
-		r = plugin_new(l, o, &p, &e);
+		r = loop_timer(l, 0, start, &s, &s.again);
 	if (r < 0) {
+		(void)err_errno(&e, r, "event loop");
 		log_error(&e, "cannot start", NULL);
 		return exit_status(r);
 	}
-	log_event(LOG_INFO, "serving", "version", FARRIER_VERSION, NULL);
-	notify("READY=1");
 	r = loop_run(l);
+	plugin_free(s.plugin);
+	lock = s.lock; /* until the plugin is gone */
 	return r < 0 ? EXIT_FAILED : r;
 }
 

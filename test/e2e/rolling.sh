@@ -9,6 +9,7 @@ mode() { # the chart again, as whoever runs the cluster would
 	"$e2e/../cluster/helm" upgrade farrier "$SRC/manifests/chart" --namespace farrier-system --reuse-values \
 		--set "devicePlugin.mode=$1" >"$RUN/logs/helm.log" 2>&1 || fail "helm: $(tail -2 "$RUN/logs/helm.log")"
 }
+mode_now() { "$e2e/../cluster/helm" get values farrier --namespace farrier-system -o json | jget devicePlugin mode; }
 plugin_pod() { # uid of the one plugin pod that is ready, if there is just one
 	api "api/v1/namespaces/farrier-system/pods?labelSelector=app.kubernetes.io%2Fcomponent%3Ddevice-plugin" | $PY -c 'import json, sys
 p = json.load(sys.stdin)["items"]
@@ -18,6 +19,7 @@ has_pod() { [ -n "$(plugin_pod)" ] && [ "$(plugin_pod)" != "${1:-}" ]; }
 has_no_pod() { [ "$(api "api/v1/namespaces/farrier-system/pods?labelSelector=app.kubernetes.io%2Fcomponent%3Ddevice-plugin" | grep -c '"phase"')" = 0 ]; }
 # Processes of the plugin in the guest, in a container or not.
 processes() { guest -t 60 'pgrep -f -c "[f]arrier-device-plugin --classes"' | tr -d '\r\n'; }
+service_gone() { [ "$(service)" != active ]; }
 service() { guest -t 60 'systemctl is-active farrier-device-plugin' | tr -d '\r\n'; }
 serves() { # what the kubelet could give out, and the Node object says so
 	wait_for 240 "devices with the kubelet" with_kubelet $CARDS_WANTED || fail "not in GetAllocatableResources" || return
@@ -27,7 +29,7 @@ serves() { # what the kubelet could give out, and the Node object says so
 to_daemonset() {
 	mode DaemonSet || return
 	wait_for 400 "the plugin's pod" has_pod || fail "no plugin pod is ready; the service is $(service)" || return
-	[ "$(service)" != active ] || fail "the service still runs beside it" || return
+	wait_for 120 "the service to go" service_gone || fail "the service still runs beside it" || return
 	serves && untouched
 }
 rolled() {
@@ -47,7 +49,7 @@ to_service() {
 }
 cleanup() {
 	release
-	[ "$(service)" = active ] || mode HostService
+	[ "$(mode_now)" = HostService ] || to_service
 }
 trap cleanup EXIT
 check "rolling: two pods hold a card each" two_pods || exit 1
