@@ -189,6 +189,13 @@ def startup_taint():
     assert spec["tolerations"] == before + [{"key": "example.com/farrier", "operator": "Exists"}], spec["tolerations"]
 
 
+@check("chart: where there is one node, its own wave neither evicts the controller nor keeps it away")
+def one_node():
+    pod = of(render(), "Deployment")[0]["spec"]["template"]
+    assert pod["metadata"]["labels"]["farrier.dev/skip-drain"] == "true", pod["metadata"]
+    assert {"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"} in pod["spec"]["tolerations"]
+
+
 @check("chart: the hooks: each is whole by itself, unprivileged, ends, and may do what it does and no more")
 def hooks():
     for v in VARIANTS:
