@@ -8,14 +8,14 @@
 #include "fingerprint.h"
 
 enum {
-	ZONES_MAX = 64, /* and so is the first id that a scheduler cannot take */
+	ZONES_MAX = 16, /* as the API has it */
 	RESOURCES_MAX = 128, /* of one zone; as the API has it */
 	KIB = 1024,
 };
 static const uint64_t COUNT_MAX = UINT64_C(1) << 53; /* likewise */
 
-struct zone {
-	const struct numa_node *node;
+struct zone { /* by id */
+	const struct numa_node *node; /* NULL: there is none of this id */
 	size_t at; /* of the node */
 	struct api_topology_resource
 		*resources; /* available counts what is held, until the end */
@@ -37,10 +37,7 @@ static int64_t plus(int64_t a, uint64_t b)
 
 static struct zone *zone_of(struct maker *m, int id)
 {
-	for (size_t i = 0; i < m->n; i++)
-		if (m->zones[i].node->id == id)
-			return &m->zones[i];
-	return NULL;
+	return id >= 0 && (size_t)id < m->n && m->zones[id].node ? &m->zones[id] : NULL;
 }
 
 /* The zone's entry of @name, made when there is none; NULL: it has too many. */
@@ -129,10 +126,7 @@ static struct zone *zone_of_cpu(struct maker *m, int64_t cpu)
 {
 	int at = cpu < 0 || cpu >= NUMA_CPUS_MAX ? -1 : m->numa->cpu_node[cpu];
 
-	for (size_t i = 0; at >= 0 && i < m->n; i++)
-		if (m->zones[i].at == (size_t)at)
-			return &m->zones[i];
-	return NULL;
+	return at < 0 ? NULL : zone_of(m, m->numa->nodes[at].id);
 }
 
 static int add_cpus(struct maker *m)
@@ -143,9 +137,11 @@ static int add_cpus(struct maker *m)
 
 	if (!is_free)
 		return -ENOMEM;
-	for (size_t i = 0; i < m->n; i++)
-		add(&m->zones[i], "cpu", m->zones[i].node->cpus,
-			all->n > 0 ? 0 : m->zones[i].node->cpus, 0);
+	for (size_t i = 0; i < m->n; i++) {
+		size_t cpus = m->zones[i].node ? m->zones[i].node->cpus : 0;
+
+		add(&m->zones[i], "cpu", cpus, all->n > 0 ? 0 : cpus, 0);
+	}
 	for (size_t i = 0; i < all->n; i++)
 		if (zone_of_cpu(m, c[i]) && !is_free[c[i]]) {
 			is_free[c[i]] = true;
@@ -181,23 +177,25 @@ static uint64_t bytes_of(const struct numa_pages *p)
 /* What the machine has. Without a manager of memory all of it can be had. */
 static int add_installed(struct maker *m, struct zone *z, bool is_managed)
 {
-	uint64_t rest = z->node->memory;
+	static const struct numa_node none = { 0 };
+	const struct numa_node *node = z->node ? z->node : &none;
+	uint64_t rest = node->memory;
 
-	for (size_t i = 0; i < z->node->n_pages; i++) {
-		uint64_t bytes = bytes_of(&z->node->pages[i]);
+	for (size_t i = 0; i < node->n_pages; i++) {
+		uint64_t bytes = bytes_of(&node->pages[i]);
 		char name[32];
 		const char *copy;
 
 		rest -= MIN(rest, bytes);
 		if (bytes == 0)
 			continue;
-		topology_pages_name(z->node->pages[i].size, name);
+		topology_pages_name(node->pages[i].size, name);
 		copy = arena_strdup(m->a, name);
 		if (!copy)
 			return -ENOMEM;
 		add(z, copy, bytes, is_managed ? 0 : bytes, 0);
 	}
-	add(z, "memory", z->node->memory, is_managed ? 0 : rest, 0);
+	add(z, "memory", node->memory, is_managed ? 0 : rest, 0);
 	return 0;
 }
 
@@ -241,17 +239,21 @@ static void settle(struct zone *z)
 static int make_zone(struct maker *m, struct zone *z, struct api_topology_zone *out)
 {
 	struct api_topology_cost *costs = arena_array(m->a, m->n, sizeof(*costs));
+	const int *distance = z->node ? z->node->distance : NULL;
+	size_t n = 0;
 
-	out->name = arena_fmt(m->a, "node-%d", z->node->id);
+	out->name = arena_fmt(m->a, "node-%zu", (size_t)(z - m->zones));
 	if (!costs || !out->name)
 		return -ENOMEM;
-	for (size_t i = 0; z->node->distance && i < m->n; i++) {
-		costs[i].name = arena_fmt(m->a, "node-%d", m->zones[i].node->id);
-		costs[i].value = z->node->distance[m->zones[i].at];
-		if (!costs[i].name)
+	for (size_t i = 0; distance && i < m->n; i++) {
+		if (!m->zones[i].node)
+			continue;
+		costs[n].name = arena_fmt(m->a, "node-%zu", i);
+		costs[n].value = distance[m->zones[i].at];
+		if (!costs[n++].name)
 			return -ENOMEM;
 	}
-	out->costs = (struct list){ costs, z->node->distance ? m->n : 0 };
+	out->costs = (struct list){ costs, n };
 	settle(z);
 	out->resources = (struct list){ z->resources, z->n };
 	return 0;
@@ -300,16 +302,15 @@ int topology_make(struct arena *a, const struct numa *n, const struct podres *p,
 	struct maker m = { .a = a, .numa = n, .p = p };
 	int r;
 
-	for (size_t i = 0; i < n->n && m.n < ZONES_MAX; i++) {
-		struct zone *z = &m.zones[m.n];
-
-		if (n->nodes[i].id >= ZONES_MAX)
-			continue;
-		*z = (struct zone){ &n->nodes[i], i,
-			arena_array(a, RESOURCES_MAX, sizeof(*z->resources)), 0 };
-		if (!z->resources)
+	for (size_t i = 0; i < n->n && n->nodes[i].id < ZONES_MAX; i++) {
+		m.n = (size_t)n->nodes[i].id + 1;
+		m.zones[m.n - 1] = (struct zone){ .node = &n->nodes[i], .at = i };
+	}
+	for (size_t i = 0; i < m.n; i++) {
+		m.zones[i].resources = arena_array(
+			a, RESOURCES_MAX, sizeof(*m.zones[i].resources));
+		if (!m.zones[i].resources)
 			return -ENOMEM;
-		m.n++;
 	}
 	if (k->is_known) {
 		t.policy = arena_strdup(a, k->topology);

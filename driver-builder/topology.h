@@ -9,7 +9,8 @@
 
 /*
  * Pure. In @a, with names that are @p's:
- * - a zone for each NUMA node below 64 (schedulers take no more), also without anything to allocate;
+ * - a zone for each NUMA node below 16, also without anything to allocate, and an empty one where an id is
+ *   missing: schedulers try combinations of zones, and take the id for the place in the list;
  * - devices with a NUMA node, once in each zone of theirs; those without are no zone's;
  * - `cpu`, `memory` and huge pages in every zone, because to a scheduler a zone without them has none. Where the
  *   kubelet gives nobody CPUs (memory) for himself, all that the zone has counts as available.

@@ -3,13 +3,13 @@
 #include "api_tables.h"
 
 enum {
-	ZONES_MAX = 64, /* what schedulers take */
+	ZONES_MAX = 16, /* schedulers try combinations of them */
 	RESOURCES_MAX = 128,
 	WORD_MAX = 63,
 	ZONE_NAME_MAX = 16,
 };
 #define COUNT_MAX (INT64_C(1) << 53) /* what every JSON reader keeps exactly */
-#define ZONE_PATTERN "^node-[0-9]{1,4}$"
+#define ZONE_PATTERN "^node-([0-9]|1[0-5])$"
 
 #define COST(m) .off = offsetof(struct api_topology_cost, m)
 static const struct field cost_fields[] = { { .name = "name",
@@ -107,6 +107,7 @@ const struct field api_node_topology_fields[] = {
 		.max = ZONES_MAX,
 		.sub = zone_fields,
 		.size = sizeof(struct api_topology_zone),
-		.doc = "The NUMA nodes, also those without anything to allocate." },
+		.doc = "The NUMA nodes from node-0 on without a gap, also those without anything to "
+		       "allocate." },
 	{ 0 }
 };

@@ -20,11 +20,11 @@
 static struct arena *arena;
 static int cpu_node[NUMA_CPUS_MAX];
 
-/* Two nodes of four CPUs and 64 MiB, of which node 1 has 4 MiB in huge pages; 70 is for nobody. */
+/* Nodes 0 and 2 of four CPUs and 64 MiB, of which the second has 4 MiB in huge pages; 70 is for nobody. */
 static const int near[] = { 10, 21, 31 }, far[] = { 21, 10, 31 };
 static struct numa_node nodes[] = {
 	{ .id = 0, .cpus = 4, .memory = 64 * MIB, .distance = near },
-	{ .id = 1,
+	{ .id = 2,
 		.cpus = 4,
 		.memory = 64 * MIB,
 		.pages = { { 2 * MIB, 2 }, { 1024 * MIB, 0 } },
@@ -92,23 +92,28 @@ static void zones(void **state)
 	struct kubelet_policy unknown = { 0 };
 	struct api_node_topology t = make(&none);
 	const struct api_topology_zone *z = t.zones.items;
-	const struct api_topology_cost *c = z[1].costs.items;
+	const struct api_topology_cost *c = z[2].costs.items;
 
 	assert_string_equal(t.policy, "single-numa-node");
 	assert_string_equal(t.scope, "pod");
-	assert_int_equal(t.zones.n, 2);
+	assert_int_equal(t.zones.n, 3);
 	assert_string_equal(z[0].name, "node-0");
-	assert_string_equal(z[1].name, "node-1");
-	assert_int_equal(z[1].costs.n, 2);
+	assert_string_equal(z[1].name, "node-1"); /* no such node: an empty zone */
+	assert_string_equal(z[2].name, "node-2");
+	assert_int_equal(z[1].costs.n, 0);
+	expect(&t, 1, "cpu", 0, 0, 0);
+	expect(&t, 1, "memory", 0, 0, 0);
+	assert_int_equal(z[2].costs.n, 2);
 	assert_string_equal(c[0].name, "node-0");
+	assert_string_equal(c[1].name, "node-2");
 	assert_int_equal(c[0].value, 21);
 	assert_int_equal(c[1].value, 10);
 	/* Nobody gives out CPUs and memory: to a scheduler a zone without them would have none at all. */
 	expect(&t, 0, "cpu", 4, 4, 4);
 	expect(&t, 0, "memory", 64 * MIB, 64 * MIB, 64 * MIB);
-	expect(&t, 1, "memory", 64 * MIB, 60 * MIB, 60 * MIB);
-	expect(&t, 1, "hugepages-2Mi", 4 * MIB, 4 * MIB, 4 * MIB);
-	assert_null(find(&t, 1, "hugepages-1Gi"));
+	expect(&t, 2, "memory", 64 * MIB, 60 * MIB, 60 * MIB);
+	expect(&t, 2, "hugepages-2Mi", 4 * MIB, 4 * MIB, 4 * MIB);
+	assert_null(find(&t, 2, "hugepages-1Gi"));
 	assert_null(find(&t, 0, "hugepages-2Mi"));
 	assert_string_equal(t.fingerprint, "pfp0v001ef46db3751d8e999");
 	assert_string_equal(t.fingerprint_method, "all");
@@ -120,15 +125,16 @@ static void zones(void **state)
 static void devices(void **state)
 {
 	const struct podres_device all[] = {
-		{ "a.b/c", "x3", 1 },
+		{ "a.b/c", "x3", 2 },
 		{ "a.b/c", "x0", 0 },
 		{ "a.b/c", "x1", 0 },
 		{ "a.b/c", "both", 0 }, /* on two nodes */
-		{ "a.b/c", "both", 1 },
+		{ "a.b/c", "both", 2 },
 		{ "a.b/flat", "f0", -1 }, /* no zone's */
-		{ "d.e/f", "x0", 1 }, /* of the same name as another's */
+		{ "d.e/f", "x0", 2 }, /* of the same name as another's */
 		{ "d.e/far", "y", 70 },
 		{ "d.e/gone", "y", 9 },
+		{ "d.e/gone", "z", 1 },
 	};
 	const struct podres_device held[] = {
 		{ "a.b/c", "both", 0 },
@@ -142,16 +148,17 @@ static void devices(void **state)
 	struct api_node_topology t = make(&p);
 
 	expect(&t, 0, "a.b/c", 3, 3, 1);
-	expect(&t, 1, "a.b/c", 2, 2, 1);
-	expect(&t, 1, "d.e/f", 1, 1, 1);
+	expect(&t, 2, "a.b/c", 2, 2, 1);
+	expect(&t, 2, "d.e/f", 1, 1, 1);
+	assert_null(find(&t, 1, "d.e/gone"));
 	assert_null(find(&t, 0, "d.e/f"));
 	assert_null(find(&t, 0, "a.b/flat"));
-	assert_null(find(&t, 1, "d.e/far"));
+	assert_null(find(&t, 2, "d.e/far"));
 	/* By name, so that equal content is equal text. */
-	for (size_t i = 1; i < ((struct api_topology_zone *)t.zones.items)[1].resources.n;
+	for (size_t i = 1; i < ((struct api_topology_zone *)t.zones.items)[2].resources.n;
 		i++) {
 		const struct api_topology_resource *r =
-			((struct api_topology_zone *)t.zones.items)[1].resources.items;
+			((struct api_topology_zone *)t.zones.items)[2].resources.items;
 
 		assert_true(strcmp(r[i - 1].name, r[i].name) < 0);
 	}
@@ -163,15 +170,15 @@ static void managed(void **state)
 		      held_cpus[] = { 2, 3, 3, 0, -5, 1 << 30 };
 	const struct podres_memory all[] = {
 		{ "memory", 50 * MIB, 0 },
-		{ "memory", 40 * MIB, 1 },
-		{ "hugepages-2Mi", 4 * MIB, 1 },
+		{ "memory", 40 * MIB, 2 },
+		{ "hugepages-2Mi", 4 * MIB, 2 },
 		{ "hugepages-1Gi", 1024 * MIB, 0 }, /* more than the machine says */
 		{ "memory", 1, 33 },
 	};
 	const struct podres_memory held[] = {
 		{ "memory", 45 * MIB, 0 }, /* may lie on both */
-		{ "memory", 45 * MIB, 1 },
-		{ "hugepages-2Mi", 2 * MIB, 1 },
+		{ "memory", 45 * MIB, 2 },
+		{ "hugepages-2Mi", 2 * MIB, 2 },
 		{ "memory", UINT64_MAX, 9 },
 	};
 	const struct podres_pod pods[] = { { "default", "nginx", true },
@@ -184,10 +191,10 @@ static void managed(void **state)
 	struct api_node_topology t = make(&p);
 
 	expect(&t, 0, "cpu", 4, 3, 1); /* 1, 2, 3 of which 2 and 3 are held */
-	expect(&t, 1, "cpu", 4, 2, 2);
+	expect(&t, 2, "cpu", 4, 2, 2);
 	expect(&t, 0, "memory", 64 * MIB, 50 * MIB, 5 * MIB);
-	expect(&t, 1, "memory", 64 * MIB, 40 * MIB, 0);
-	expect(&t, 1, "hugepages-2Mi", 4 * MIB, 4 * MIB, 2 * MIB);
+	expect(&t, 2, "memory", 64 * MIB, 40 * MIB, 0);
+	expect(&t, 2, "hugepages-2Mi", 4 * MIB, 4 * MIB, 2 * MIB);
 	expect(&t, 0, "hugepages-1Gi", 1024 * MIB, 1024 * MIB, 1024 * MIB);
 	/* Both managers are on: the pods that have something for themselves. */
 	assert_string_equal(t.fingerprint, "pfp0v001e598b4ac7f1b1e44");
@@ -203,7 +210,7 @@ static void one_manager(void **state)
 	struct api_node_topology t = make(&p);
 
 	expect(&t, 0, "cpu", 4, 0, 0);
-	expect(&t, 1, "cpu", 4, 1, 1);
+	expect(&t, 2, "cpu", 4, 1, 1);
 	expect(&t, 0, "memory", 64 * MIB, 64 * MIB, 64 * MIB);
 	assert_string_equal(t.fingerprint, "pfp0v0016a5a78cfbc52d821");
 	assert_string_equal(t.fingerprint_method, "all");
