@@ -42,8 +42,8 @@ all_well() {
 	wait_for 300 "the agent's report" agent_is_back || fail "the agent has not reported this boot" || return
 	step_nothing_compiled
 }
-check "offline: API server stopped" stop_api || exit 1
 held=$(pod_run factorial)
+check "offline: API server stopped" stop_api || exit 1
 check "offline: the node reboots without it" reboot_alone || { start_api; exit 1; }
 check "offline: driver loaded without it" loaded
 check "offline: devices registered before it is back" registered

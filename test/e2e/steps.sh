@@ -94,6 +94,7 @@ step_pod() {
 }
 # A bare pod that holds a card is the same pod after a reboot: the kubelet admits it at once, and finds its card.
 step_pod_survived() { # step_pod_survived "UID CONTAINER"
+	[ -n "$1" ] || fail "it did not run before" || return
 	wait_for 300 "the pod to run again" runs_again factorial "$1" || fail "pod factorial was '$1', is '$(pod_run factorial)' $(pod_phase factorial)" || return
 	wait_for 120 "the pod's result" pod_computed || fail "pod factorial does not compute"
 }
