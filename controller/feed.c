@@ -19,6 +19,8 @@ struct feed {
 	char *node_selector;
 	void (*on_change)(void *user);
 	void *user;
+	const struct watch_ops *observer; /* of AcceleratorNodes; NULL: none */
+	void *observer_user;
 	struct stream streams[FLEET_KINDS_];
 };
 
@@ -30,11 +32,19 @@ static const char *const paths[FLEET_KINDS_] = {
 	[FLEET_CONFIGS] = "configmaps", /* of our namespace */
 };
 
+/* Whom else this concerns; NULL: nobody. */
+static const struct watch_ops *observer(const struct stream *s)
+{
+	return s->kind == FLEET_ACCS ? s->fd->observer : NULL;
+}
+
 static void on_list(void *user)
 {
 	struct stream *s = user;
 
 	fleet_list_begin(s->fd->fleet, s->kind);
+	if (observer(s))
+		observer(s)->on_list(s->fd->observer_user);
 }
 
 static void on_item(const struct json *obj, void *user)
@@ -45,6 +55,8 @@ static void on_item(const struct json *obj, void *user)
 
 	if (r < 0)
 		log_error(&e, "object left out", "collection", paths[s->kind], NULL);
+	if (observer(s))
+		observer(s)->on_item(obj, s->fd->observer_user);
 	if (r > 0)
 		s->fd->on_change(s->fd->user);
 }
@@ -57,6 +69,8 @@ static void on_delete(const struct json *obj, void *user)
 	if (!name)
 		return;
 	fleet_delete(s->fd->fleet, s->kind, name);
+	if (observer(s))
+		observer(s)->on_delete(obj, s->fd->observer_user);
 	s->fd->on_change(s->fd->user);
 }
 
@@ -65,6 +79,8 @@ static void on_sync(void *user)
 	struct stream *s = user;
 
 	fleet_list_end(s->fd->fleet, s->kind);
+	if (observer(s))
+		observer(s)->on_sync(s->fd->observer_user);
 	s->fd->on_change(s->fd->user);
 }
 
@@ -151,6 +167,12 @@ void feed_free(struct feed *fd)
 		watch_free(fd->streams[i].watch);
 	free(fd->node_selector);
 	free(fd);
+}
+
+void feed_observe(struct feed *fd, const struct watch_ops *who, void *user)
+{
+	fd->observer = who;
+	fd->observer_user = user;
 }
 
 bool feed_check(struct feed *fd)

@@ -15,6 +15,10 @@ int feed_new(struct kube *k, struct fleet *f, const char *namespace_,
 void feed_free(struct feed *fd);
 DEFINE_CLEANUP(struct feed, feed_free)
 
+/* Also tells @who (may lack on_link) of every AcceleratorNode as it comes; from before the first on. */
+struct watch_ops;
+void feed_observe(struct feed *fd, const struct watch_ops *who, void *user);
+
 /* Sees to it that Nodes are watched with what drivers and classes now need. True when all is listed.
  * Not to be called from a watch's callback. */
 bool feed_check(struct feed *fd);
