@@ -17,6 +17,7 @@ struct reconcile {
 	struct metrics *metrics;
 	char *own_node, *node_selector;
 	const char *builders, *startup_taint, *namespace_;
+	size_t quorum;
 	bool once, stream_lists, is_leading;
 
 	struct fleet *fleet;

@@ -31,6 +31,8 @@ static void put_builds(struct intern *in, const struct list *l)
 		intern_put(in, b->node);
 		intern_put(in, b->key);
 		intern_put(in, b->digest);
+		intern_put(in, b->unsigned_digest);
+		intern_put(in, b->asked);
 	}
 }
 
@@ -49,6 +51,8 @@ int builds_read(struct intern *in, const struct json *list, struct view_node *n)
 		b->node = intern_get(in, project_text(j, "node"));
 		b->key = text_or_null(in, j, "key", &r);
 		b->digest = text_or_null(in, j, "digest", &r);
+		b->unsigned_digest = text_or_null(in, j, "unsignedDigest", &r);
+		b->asked = text_or_null(in, j, "asked", &r);
 		b->generation = json_get_int(j, "generation", 0);
 		b->epoch = json_get_int(j, "epoch", 0);
 		b->since = json_get_int(j, "since", 0);
@@ -78,7 +82,9 @@ static struct json *build_json(const struct view_build *b)
 		json_set_int(j, "epoch", b->epoch) < 0 ||
 		json_set_int(j, "since", b->since) < 0 ||
 		json_set_str(j, "key", b->key) < 0 ||
-		json_set_str(j, "digest", b->digest) < 0)
+		json_set_str(j, "digest", b->digest) < 0 ||
+		json_set_str(j, "unsignedDigest", b->unsigned_digest) < 0 ||
+		json_set_str(j, "asked", b->asked) < 0)
 		return NULL;
 	return TAKE(j);
 }
@@ -107,6 +113,10 @@ static uint64_t hash_build(const struct view_build *b)
 		jhash_member(&h, "key", jhash_str(b->key));
 	if (b->digest)
 		jhash_member(&h, "digest", jhash_str(b->digest));
+	if (b->unsigned_digest)
+		jhash_member(&h, "unsignedDigest", jhash_str(b->unsigned_digest));
+	if (b->asked)
+		jhash_member(&h, "asked", jhash_str(b->asked));
 	return jhash_end(h);
 }
 
@@ -159,7 +169,8 @@ int builds_keep(struct arena *a, struct list *builds)
 		*b = *VIEW_AT(struct view_build, *builds, i);
 		if (!keep_text(a, &b->driver) || !keep_text(a, &b->kernel) ||
 			!keep_text(a, &b->node) || !keep_text(a, &b->key) ||
-			!keep_text(a, &b->digest))
+			!keep_text(a, &b->digest) || !keep_text(a, &b->unsigned_digest) ||
+			!keep_text(a, &b->asked))
 			return -ENOMEM;
 	}
 	builds->items = copy;

@@ -1,27 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Sorts all pairs of node and wanted build into groups, and decides for each group. */
-#include "claim.h"
+#include "claim_inside.h"
 
 #include <fnmatch.h>
 
 enum { PATTERN_MAX = 256 };
-
-/* One node that wants a driver for a kernel. */
-struct want {
-	const char *driver, *release, *arch;
-	int64_t generation;
-	size_t node; /* index */
-	const struct view_kernel *row;
-	const struct view_build
-		*stored; /* what its AcceleratorNode says; NULL: nothing */
-	const struct view_build *out; /* NULL: nothing to say */
-};
-
-struct maker {
-	struct arena *a;
-	const struct view *v;
-	int64_t now, wake_at;
-};
 
 bool claim_may_build(const char *builders, const char *name)
 {
@@ -126,37 +109,36 @@ static int collect(struct maker *m, const struct list *assigns, struct want **re
 
 /* ---- one group ---- */
 
-static const char *name_of(const struct maker *m, const struct want *w)
+const char *claim_name(const struct maker *m, const struct want *w)
 {
 	return m->v->nodes[w->node]->name;
 }
 
-static bool is_in(const struct want *w, enum api_kernel_state state)
+bool claim_is_in(const struct want *w, enum api_kernel_state state)
 {
 	return w->row->generation == w->generation && w->row->state == state;
 }
 
-static bool is_trusted(const struct maker *m, const struct want *w)
+bool claim_is_trusted(const struct maker *m, const struct want *w)
 {
-	return claim_may_build(m->v->builders, name_of(m, w));
+	return claim_may_build(m->v->builders, claim_name(m, w));
 }
 
-static bool is_published(const struct maker *m, const struct want *w)
+bool claim_is_published(const struct maker *m, const struct want *w)
 {
-	return is_in(w, API_KERNEL_READY) && !str_empty(w->row->digest) &&
-	       !str_empty(w->row->artifact) && is_trusted(m, w);
+	return claim_is_in(w, API_KERNEL_READY) && !str_empty(w->row->digest) &&
+	       !str_empty(w->row->artifact) && claim_is_trusted(m, w);
 }
 
-/* Can it be asked, or go on being asked? */
-static bool is_able(const struct maker *m, const struct want *w)
+bool claim_is_able(const struct maker *m, const struct want *w)
 {
 	const struct view_node *n = m->v->nodes[w->node];
 
-	return n->is_ready && !n->is_deleting && !is_in(w, API_KERNEL_FAILED) &&
-	       !is_in(w, API_KERNEL_NOT_APPLICABLE) && is_trusted(m, w);
+	return n->is_ready && !n->is_deleting && !claim_is_in(w, API_KERNEL_FAILED) &&
+	       !claim_is_in(w, API_KERNEL_NOT_APPLICABLE) && claim_is_trusted(m, w);
 }
 
-static int64_t time_limit(const struct maker *m, const char *driver)
+int64_t claim_time_limit(const struct maker *m, const char *driver)
 {
 	for (size_t i = 0; i < m->v->n_drivers; i++) {
 		const struct view_driver *d = m->v->drivers[i];
@@ -168,8 +150,7 @@ static int64_t time_limit(const struct maker *m, const char *driver)
 	return CLAIM_TIMEOUT_S + CLAIM_MARGIN_S;
 }
 
-/* The claim that counts: the latest that any node has stored. */
-static const struct view_build *latest(const struct want *g, size_t n)
+const struct view_build *claim_latest(const struct want *g, size_t n)
 {
 	const struct view_build *best = NULL;
 
@@ -184,14 +165,14 @@ static const struct view_build *latest(const struct want *g, size_t n)
 static bool is_valid(
 	struct maker *m, const struct want *g, size_t n, const struct view_build *claim)
 {
-	int64_t until = claim->since + time_limit(m, claim->driver);
+	int64_t until = claim->since + claim_time_limit(m, claim->driver);
 
 	if (str_empty(claim->node))
 		return true; /* all were asked */
 	if (until <= m->now)
 		return false;
 	for (size_t i = 0; i < n; i++)
-		if (streq(name_of(m, &g[i]), claim->node) && is_able(m, &g[i])) {
+		if (streq(claim_name(m, &g[i]), claim->node) && claim_is_able(m, &g[i])) {
 			m->wake_at = MIN(m->wake_at, until);
 			return true;
 		}
@@ -206,14 +187,14 @@ static const struct want *choose(
 	int best_rank = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		const char *name = name_of(m, &g[i]);
-		int rank = (is_in(&g[i], API_KERNEL_READY) ? 2 : 0) +
+		const char *name = claim_name(m, &g[i]);
+		int rank = (claim_is_in(&g[i], API_KERNEL_READY) ? 2 : 0) +
 			   (strcmp(name, after) > 0 ? 1 : 0);
 
-		if (!is_able(m, &g[i]) || streq(name, after))
+		if (!claim_is_able(m, &g[i]) || streq(name, after))
 			continue;
 		if (!best || rank > best_rank ||
-			(rank == best_rank && strcmp(name, name_of(m, best)) < 0)) {
+			(rank == best_rank && strcmp(name, claim_name(m, best)) < 0)) {
 			best = &g[i];
 			best_rank = rank;
 		}
@@ -224,25 +205,25 @@ static const struct want *choose(
 /* What those who wait are told; NULL when memory is short. */
 static const struct view_build *decide(struct maker *m, const struct want *g, size_t n)
 {
-	const struct view_build *old = latest(g, n);
+	const struct view_build *old = claim_latest(g, n);
 	const struct want *source = NULL, *next;
 	struct view_build *b = arena_alloc(m->a, sizeof(*b));
 
 	if (!b)
 		return NULL;
 	for (size_t i = 0; i < n; i++)
-		if (is_published(m, &g[i]) &&
-			(!source ||
-				(old && streq(name_of(m, &g[i]), view_str(old->node)))))
+		if (claim_is_published(m, &g[i]) &&
+			(!source || (old && streq(claim_name(m, &g[i]),
+						    view_str(old->node)))))
 			source = &g[i];
 	*b = old ? *old
 		 : (struct view_build){ .driver = g->driver,
 			   .generation = g->generation,
 			   .kernel = g->release,
 			   .node = "" };
-	b->key = b->digest = NULL;
+	b->key = b->digest = b->unsigned_digest = b->asked = NULL;
 	if (source) {
-		b->node = name_of(m, source);
+		b->node = claim_name(m, source);
 		b->key = source->row->artifact;
 		b->digest = source->row->digest;
 		if (!old) {
@@ -254,11 +235,11 @@ static const struct view_build *decide(struct maker *m, const struct want *g, si
 	if (old && is_valid(m, g, n, old))
 		return b;
 	next = b->epoch < CLAIM_EPOCHS_MAX ? choose(m, g, n, view_str(b->node)) : NULL;
-	b->node = next ? name_of(m, next) : "";
+	b->node = next ? claim_name(m, next) : "";
 	b->epoch++;
 	b->since = m->now;
 	if (next)
-		m->wake_at = MIN(m->wake_at, m->now + time_limit(m, b->driver));
+		m->wake_at = MIN(m->wake_at, m->now + claim_time_limit(m, b->driver));
 	return b;
 }
 
@@ -268,16 +249,16 @@ static int decide_group(struct maker *m, struct want *g, size_t n)
 	bool is_waited_for = false;
 
 	for (size_t i = 0; i < n; i++)
-		is_waited_for |= !is_in(&g[i], API_KERNEL_READY);
+		is_waited_for |= !claim_is_in(&g[i], API_KERNEL_READY);
 	if (is_waited_for) {
 		b = decide(m, g, n);
 		if (!b)
 			return -ENOMEM;
 	}
 	for (size_t i = 0; i < n; i++) {
-		bool is_ready = is_in(&g[i], API_KERNEL_READY);
+		bool is_ready = claim_is_in(&g[i], API_KERNEL_READY);
 		bool is_asked = b && str_empty(b->digest) &&
-				streq(b->node, name_of(m, &g[i]));
+				streq(b->node, claim_name(m, &g[i]));
 
 		/* What is ready needs no word, unless it is to publish; a word that it has stays, so
 		 * that nothing is written for it. */
@@ -298,7 +279,9 @@ static bool same(const struct view_build *x, const struct view_build *y)
 	       streq(x->kernel, y->kernel) &&
 	       streq(view_str(x->node), view_str(y->node)) &&
 	       streq(view_str(x->key), view_str(y->key)) &&
-	       streq(view_str(x->digest), view_str(y->digest));
+	       streq(view_str(x->digest), view_str(y->digest)) &&
+	       streq(view_str(x->unsigned_digest), view_str(y->unsigned_digest)) &&
+	       streq(view_str(x->asked), view_str(y->asked));
 }
 
 /* Each node's own list, in the order of the groups. */
@@ -339,24 +322,31 @@ static int distribute(
 }
 
 int claim_make(struct arena *a, const struct view *v, const struct list *assigns,
-	int64_t now, struct list *ret, int64_t *wake_at)
+	int64_t now, struct list *ret, struct list *ret_notes, int64_t *wake_at)
 {
-	struct maker m = { a, v, now, *wake_at };
+	struct maker m = { .a = a, .v = v, .now = now, .wake_at = *wake_at };
 	struct want *items;
 	size_t n, first = 0;
 	int r;
 
 	memset(ret, 0, v->n_nodes * sizeof(*ret));
+	*ret_notes = (struct list){ 0 };
 	if (!v->builders)
 		return 0;
 	r = collect(&m, assigns, &items, &n);
+	if (r == 0 && v->quorum > 1) {
+		m.notes = arena_array(a, n + 1, sizeof(*m.notes));
+		r = m.notes ? 0 : -ENOMEM;
+	}
 	for (size_t i = 1; r == 0 && i <= n; i++)
 		if (i == n || !is_same_group(&items[first], &items[i])) {
-			r = decide_group(&m, items + first, i - first);
+			r = v->quorum > 1 ? claim_quorum(&m, items + first, i - first)
+					  : decide_group(&m, items + first, i - first);
 			first = i;
 		}
 	if (r == 0)
 		r = distribute(&m, items, n, ret);
+	*ret_notes = (struct list){ m.notes, m.n_notes };
 	*wake_at = m.wake_at;
 	return r;
 }

@@ -302,9 +302,10 @@ static void *values(const struct map *m, size_t *ret_n)
 	return out;
 }
 
-void fleet_share(struct fleet *f, const char *builders)
+void fleet_share(struct fleet *f, const char *builders, size_t quorum)
 {
 	f->builders = str_empty(builders) ? NULL : builders;
+	f->quorum = quorum;
 	f->is_dirty = true;
 }
 
@@ -312,6 +313,7 @@ const struct view *fleet_view(struct fleet *f)
 {
 	struct view v = { .own_node = f->own_node,
 		.builders = f->builders,
+		.quorum = f->quorum,
 		.schema_note = f->schema_note };
 
 	if (!f->is_dirty)

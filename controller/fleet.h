@@ -21,7 +21,7 @@ struct fleet;
 
 int fleet_new(const char *own_node, struct fleet **ret) _must_check_;
 /* The fleet shares what nodes of these names build (patterns; borrowed). NULL: it does not. */
-void fleet_share(struct fleet *f, const char *builders);
+void fleet_share(struct fleet *f, const char *builders, size_t quorum);
 /* The key of the start-up taint to look for on Nodes (borrowed), before any is put. NULL: none. */
 void fleet_watch_taint(struct fleet *f, const char *key);
 void fleet_free(struct fleet *f);

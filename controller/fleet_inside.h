@@ -49,6 +49,7 @@ struct fleet {
 	char *own_node;
 	const char *schema_note;
 	const char *builders;
+	size_t quorum;
 };
 
 /* fleet_objects.c: as fleet_put(), and what the maps free with. */

@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "chore.h"
+#include "claim.h"
 #include "lease.h"
 #include "log.h"
 #include "metrics.h"
@@ -17,7 +18,7 @@ struct options {
 	const char *kubeconfig, *namespace_, *lease, *metrics, *node_selector, *builders,
 		*startup_taint;
 	const char *check, *retire, *agents; /* a Deployment; DaemonSets */
-	unsigned patience_s;
+	unsigned patience_s, quorum;
 	bool stream_lists;
 	enum log_level level;
 	bool once;
@@ -45,6 +46,7 @@ static void usage(FILE *to)
 		"  --lease NAME          name of the lease (default: farrier-controller)\n"
 		"  --metrics ADDR        serve /metrics, /healthz, /readyz on HOST:PORT or :PORT\n"
 		"  --builders PATTERNS   nodes that build for others, by name: 'build-*,n7' (default: none)\n"
+		"  --quorum N            so many of them have to build the same bytes (1)\n"
 		"  --node-selector SEL   manage only Nodes with these labels (default: all)\n"
 		"  --startup-taint KEY   take this taint from a node whose devices are advertised\n"
 		"  --stream-lists        list Nodes and AcceleratorNodes as streams (WatchList) where\n"
@@ -62,7 +64,8 @@ static void usage(FILE *to)
 		to);
 }
 
-static int read_patience(const char *text, unsigned *ret)
+/* 1 to 99999. */
+static int read_number(const char *text, unsigned *ret)
 {
 	unsigned n = 0;
 
@@ -86,6 +89,7 @@ static int read_options(int argc, char **argv, struct options *o)
 		{ "lease", required_argument, NULL, 'l' },
 		{ "metrics", required_argument, NULL, 'm' },
 		{ "builders", required_argument, NULL, 'b' },
+		{ "quorum", required_argument, NULL, 'q' },
 		{ "node-selector", required_argument, NULL, 's' },
 		{ "startup-taint", required_argument, NULL, 't' },
 		{ "stream-lists", no_argument, NULL, 'S' },
@@ -118,6 +122,15 @@ static int read_options(int argc, char **argv, struct options *o)
 		case 'b':
 			o->builders = optarg;
 			break;
+		case 'q':
+			if (read_number(optarg, &o->quorum) < 0 ||
+				o->quorum > CLAIM_QUORUM_MAX) {
+				(void)fprintf(stderr,
+					"'%s' builders cannot agree: 1 to %d\n", optarg,
+					CLAIM_QUORUM_MAX);
+				return 1 + EXIT_USAGE;
+			}
+			break;
 		case 's':
 			o->node_selector = optarg;
 			break;
@@ -131,7 +144,7 @@ static int read_options(int argc, char **argv, struct options *o)
 			o->agents = optarg;
 			break;
 		case 'P':
-			if (read_patience(optarg, &o->patience_s) < 0) {
+			if (read_number(optarg, &o->patience_s) < 0) {
 				(void)fprintf(
 					stderr, "no number of seconds: '%s'\n", optarg);
 				return 1 + EXIT_USAGE;
@@ -308,6 +321,7 @@ static int set_up(struct controller *c, const struct options *o, struct err *e)
 	struct reconcile_options ro = {
 		.own_node = getenv("NODE_NAME"),
 		.builders = o->builders,
+		.quorum = o->quorum,
 		.node_selector = o->node_selector,
 		.startup_taint = o->startup_taint,
 		.stream_lists = o->stream_lists,

@@ -310,18 +310,31 @@ static int assign_all(
 
 /* Who builds what: the lists of all nodes. */
 static int claim_all(struct arena *a, const struct view *v, const struct wave_node *nodes,
-	int64_t now, struct list **ret, int64_t *wake_at)
+	int64_t now, struct plan *p, struct list **ret)
 {
 	struct list *builds = arena_array(a, v->n_nodes + 1, sizeof(*builds));
 	struct list *assigns = arena_array(
 		a, v->builders ? v->n_nodes + 1 : 1, sizeof(*assigns));
+	struct list notes = { 0 };
+	int r;
 
 	if (!builds || !assigns)
 		return -ENOMEM;
 	for (size_t i = 0; v->builders && i < v->n_nodes; i++)
 		assigns[i] = nodes[i].assigns;
 	*ret = builds;
-	return claim_make(a, v, assigns, now, builds, wake_at);
+	r = claim_make(a, v, assigns, now, builds, &notes, &p->wake_at);
+	for (size_t i = 0; r >= 0 && i < notes.n; i++) {
+		const struct claim_note *n = VIEW_AT(struct claim_note, notes, i);
+		struct plan_driver *d = plan_find_driver(
+			p->drivers, p->n_drivers, n->driver);
+
+		if (d) {
+			d->share_reason = n->reason;
+			d->share_note = n->text;
+		}
+	}
+	return r;
 }
 
 /* Room for one more node; most plans have few. */
@@ -448,7 +461,7 @@ int plan_make_in(struct arena *kept, struct arena *a, const struct view *v, int6
 	p.wake_at = w.wake_at;
 	p.gangs = w.gangs;
 	if (r >= 0)
-		r = claim_all(a, v, w.nodes, now, &builds, &p.wake_at);
+		r = claim_all(a, v, w.nodes, now, &p, &builds);
 	if (r >= 0)
 		r = decide_all(kept, &w, &p, builds);
 	if (r >= 0)

@@ -66,6 +66,9 @@ struct plan_driver {
 	const char *stop_reason;
 	const char *first_failed, *first_failed_reason; /* a node, for the message */
 	const char *conflict_with;
+	const char
+		*share_note; /* why builders that have to agree do not; NULL: they do */
+	enum reason share_reason;
 	const char *large_gang; /* spans more nodes than maxUnavailable allows */
 	/* out */
 	struct list conditions; /* struct api_condition */

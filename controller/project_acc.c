@@ -54,6 +54,7 @@ static void put_kernels(struct intern *in, const struct list *l)
 		intern_put(in, k->reason);
 		intern_put(in, k->artifact);
 		intern_put(in, k->digest);
+		intern_put(in, k->unsigned_digest);
 	}
 }
 
@@ -271,6 +272,11 @@ static int read_kernel_driver(struct intern *in, const struct json *kernel,
 	if (*project_text(d, "digest")) {
 		k->digest = intern_get(in, project_text(d, "digest"));
 		if (!k->digest)
+			return -ENOMEM;
+	}
+	if (*project_text(d, "unsignedDigest")) {
+		k->unsigned_digest = intern_get(in, project_text(d, "unsignedDigest"));
+		if (!k->unsigned_digest)
 			return -ENOMEM;
 	}
 	k->build_seconds = seconds < 0 ? 0 : (uint32_t)MIN(seconds, (int64_t)UINT32_MAX);

@@ -393,6 +393,7 @@ int reconcile_new(struct kube *k, struct metrics *m, const struct reconcile_opti
 	rc->metrics = m;
 	rc->once = o->once;
 	rc->builders = o->builders;
+	rc->quorum = o->quorum;
 	rc->namespace_ = o->namespace_;
 	rc->stream_lists = o->stream_lists;
 	rc->startup_taint = str_empty(o->startup_taint) ? NULL : o->startup_taint;
@@ -434,7 +435,7 @@ void reconcile_start(struct reconcile *rc)
 		    ? fleet_new(rc->own_node, &rc->fleet)
 		    : -ENOMEM;
 	if (r >= 0)
-		fleet_share(rc->fleet, rc->builders);
+		fleet_share(rc->fleet, rc->builders, rc->quorum);
 	if (r >= 0)
 		fleet_watch_taint(rc->fleet, rc->startup_taint);
 	if (r >= 0)

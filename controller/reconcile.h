@@ -17,6 +17,7 @@ struct reconcile_options {
 	const char *own_node; /* may be NULL */
 	const char *
 		builders; /* patterns of names of nodes that build for others; borrowed; NULL: none */
+	size_t quorum; /* so many of them have to build the same; 0 and 1: one is enough */
 	const char *
 		startup_taint; /* key of the taint that nodes join with; borrowed; NULL: none */
 	const char *node_selector; /* label selector of the Nodes to manage; NULL: all */

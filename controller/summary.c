@@ -235,7 +235,10 @@ static void say_degraded(struct saying *s, const struct view *v, struct plan_dri
 {
 	const struct plan_kernel *k = unbuildable(d);
 
-	if (d->failed > 0)
+	/* It may be an attack: nothing else is told before it. */
+	if (d->share_note && d->share_reason == REASON_BUILDERS_DISAGREE)
+		say(s, "Degraded", true, reason_name(d->share_reason), d->share_note);
+	else if (d->failed > 0)
 		say(s, "Degraded", true, "NodesFailed",
 			view_str(arena_fmt(s->a, "%lld failed, the first is '%s': %s",
 				(long long)d->failed, view_str(d->first_failed),
@@ -250,6 +253,8 @@ static void say_degraded(struct saying *s, const struct view *v, struct plan_dri
 				"gang '%s' spans more nodes than maxUnavailable allows: its "
 				"jobs are waited for, then the nodes go one by one",
 				d->large_gang)));
+	else if (d->share_note)
+		say(s, "Degraded", true, reason_name(d->share_reason), d->share_note);
 	else if (v->schema_note)
 		say(s, "Degraded", true, "DefinitionsOutdated", v->schema_note);
 	else

@@ -41,6 +41,7 @@ struct view_driver_state {
 struct view_kernel {
 	const char *release, *driver, *reason, *artifact;
 	const char *digest; /* published under it; NULL: not */
+	const char *unsigned_digest; /* said with it; NULL: nothing */
 	int64_t generation; /* that it speaks of */
 	uint32_t build_seconds;
 	uint8_t state; /* enum api_kernel_state */
@@ -52,6 +53,8 @@ struct view_build {
 	const char *driver, *kernel, *node; /* node "": every node for itself */
 	const char *key, *digest; /* NULL: not published */
 	int64_t generation, epoch, since;
+	const char *unsigned_digest; /* that several agreed on; NULL: one was enough */
+	const char *asked; /* "<node>=<since>,…" where several have to agree, else NULL */
 };
 
 /* Devices of one class on one node. */
@@ -201,6 +204,7 @@ struct view {
 	size_t n_gangs;
 	const char *
 		builders; /* patterns of names of nodes that build for others; NULL: nothing is shared */
+	size_t quorum; /* so many of them have to build the same; 0 and 1: one is enough */
 	const char *
 		schema_note; /* the server's definitions are too old; NULL: not that we know */
 	const char *own_node; /* that this process runs on, may be NULL */

@@ -55,9 +55,20 @@ def lint():
 @check("chart: unknown and wrong values are refused")
 def refused():
     for s in ["devicePlugin.moed=DaemonSet", "devicePlugin.mode=Daemonset", "controller.replicas=-1", "kubelet.root=var",
-              "image.digest=abc", "startupTaint=a b", "unknown=1", "devicePlugin.modeByLabel=maybe"]:
+              "image.digest=abc", "startupTaint=a b", "unknown=1", "devicePlugin.modeByLabel=maybe",
+              "trust.quorum=0", "trust.quorum=10"]:
         p = run("helm", "template", "farrier", CHART, "--set", s)
         assert p.returncode != 0 and s.split("=")[0].split(".")[-1] in p.stderr, f"{s}: {p.stderr or 'accepted'}"
+
+
+@check("chart: how many builders have to agree")
+def quorum():
+    for sets, want in [([], None), (["trust.quorum=2"], None), (["registry.url=r.example/x", "trust.builders={a,b*}"], None),
+                       (["registry.url=r.example/x", "trust.builders={a,b*}", "trust.quorum=2"], "2")]:
+        args = [d for d in of(render(*sets), "Deployment") if d["metadata"]["name"].endswith("controller")][0]
+        args = args["spec"]["template"]["spec"]["containers"][0]["args"]
+        assert ("--quorum" in args) == bool(want), f"{sets}: {args}"
+        assert not want or (args[args.index("--quorum") + 1] == want and args[args.index("--builders") + 1] == "a,b*"), f"{args}"
 
 
 @check("chart: every object is whole, has its namespace and its labels")

@@ -16,6 +16,10 @@ static const struct view_build all[] = {
 	{ "edu", "6.1.0-47", "n1", NULL, NULL, 2, 1, 1700000000 },
 	{ "edu", "6.1.0-56", "", NULL, NULL, 2, 4, 1700000001 },
 	{ "other", "6.1.0-56", "n2", "kkkk", "sha256:dddd", 7, 2, 1700000002 },
+	{ "several", "6.1.0-47", "n1", NULL, NULL, 3, 2, 1700000003, NULL,
+		"n1=1700000003,n2=1700000003" },
+	{ "several", "6.1.0-56", "n1", "kkkk", "sha256:dddd", 3, 2, 1700000003, "eeee",
+		"n1=1700000003,n2=1700000003" },
 };
 
 static struct json *node_with(const struct list *builds)
@@ -76,6 +80,10 @@ static void test_hash_sees_everything(void **state)
 	assert_true(builds_hash(&one) != was);
 	b = all[2], b.digest = NULL;
 	assert_true(builds_hash(&one) != was);
+	b = all[2], b.unsigned_digest = "eeee";
+	assert_true(builds_hash(&one) != was);
+	b = all[2], b.asked = "n1=1";
+	assert_true(builds_hash(&one) != was);
 	b = all[2], b.generation++;
 	assert_true(builds_hash(&one) != was);
 }
@@ -83,7 +91,8 @@ static void test_hash_sees_everything(void **state)
 static void test_hostile_lists(void **state)
 {
 	static const char *const texts[] = { "{}", "7", "null", "[7, null, \"x\", []]",
-		"[{}]", "[{\"driver\": 7, \"epoch\": \"x\", \"digest\": {}}]" };
+		"[{}]", "[{\"driver\": 7, \"epoch\": \"x\", \"digest\": {}}]",
+		"[{\"driver\": \"x\", \"asked\": [1], \"unsignedDigest\": 7}]" };
 	struct intern *in = intern_new();
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
