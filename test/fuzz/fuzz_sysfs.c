@@ -3,6 +3,7 @@
  * bytes fill the folder of one PCI device and of one FPGA port below it. Nothing of it may become a
  * path outside /dev, a name that the kubelet does not take, or a CDI spec that cannot be read. */
 #include <ctype.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "device-plugin/attribute.h"
@@ -78,17 +79,26 @@ static void make_dirs(const char *path)
 	HOLDS(dir_make(dir, 0755, NULL) == 0);
 }
 
+/* Where each file is, and whether an input has made it: most inputs make few. */
+static char paths[ARRAY_SIZE(files)][192];
+static bool is_there[ARRAY_SIZE(files)];
+
 static void make_machine(void)
 {
 	static bool is_made;
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		if (!is_made)
-			make_dirs(files[i]);
-		(void)unlink(fuzz_path(files[i]));
+		if (is_there[i])
+			HOLDS(unlink(paths[i]) == 0);
+		is_there[i] = false;
 	}
 	if (is_made)
 		return;
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		make_dirs(files[i]);
+		HOLDS(strlen(fuzz_path(files[i])) < sizeof(paths[i]));
+		(void)snprintf(paths[i], sizeof(paths[i]), "%s", fuzz_path(files[i]));
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
 		make_dirs(links[i].path);
 		HOLDS(symlink(links[i].to, fuzz_path(links[i].path)) == 0);
@@ -103,15 +113,38 @@ static void make_machine(void)
 	is_made = true;
 }
 
-static void fill(const uint8_t *data, size_t len)
+/* As in sysfs, a file with other content is the same file. */
+static void put(size_t i, const uint8_t *data, size_t n)
 {
-	while (len >= 2) {
-		size_t n = MIN((size_t)data[1], len - 2);
+	CLEANUP(closep) int fd = -1;
 
-		fuzz_file(files[data[0] % ARRAY_SIZE(files)], data + 2, n);
-		data += 2 + n;
-		len -= 2 + n;
+	fd = open(paths[i], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	HOLDS(fd >= 0 && (n == 0 || write(fd, data, n) == (ssize_t)n));
+	is_there[i] = true;
+}
+
+/* The records from @at to @end, of those for one file the last; where to go on: one that was cut
+ * comes again. */
+static size_t fill(const uint8_t *data, size_t at, size_t end)
+{
+	struct {
+		const uint8_t *data;
+		size_t n;
+	} last[ARRAY_SIZE(files)] = { 0 };
+
+	while (at + 2 <= end) {
+		size_t i = data[at] % ARRAY_SIZE(files), n = data[at + 1];
+
+		last[i].data = data + at + 2;
+		last[i].n = MIN(n, end - at - 2);
+		if (last[i].n < n)
+			break;
+		at += 2 + n;
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (last[i].data)
+			put(i, last[i].data, last[i].n);
+	return at;
 }
 
 static void check_name(const char *name)
@@ -127,8 +160,7 @@ static void check_name(const char *name)
 		HOLDS(isalnum((unsigned char)*tail) || strchr("._-", *tail));
 }
 
-static void check(
-	const struct snapshot *s, const struct classes *classes, struct inventory *inv)
+static void check_claims(const struct snapshot *s)
 {
 	for (size_t i = 0; i < s->n_resources; i++)
 		check_name(s->resources[i].name);
@@ -144,6 +176,12 @@ static void check(
 			HOLDS(str_starts(c->cdi_devices[k], "nvidia.com/gpu=") &&
 				!strpbrk(c->cdi_devices[k], "{} \n"));
 	}
+}
+
+/* What is written of it can be read. */
+static void check_texts(
+	const struct snapshot *s, const struct classes *classes, struct inventory *inv)
+{
 	for (size_t i = 0; i < classes_len(classes); i++) {
 		CLEANUP(json_freep) struct json *spec = NULL;
 
@@ -167,24 +205,30 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	static struct classes *classes; /* one for all runs */
 	struct snapshot_options o = { .root = root, .run = "/run/farrier" };
 	struct err e = { 0 };
+	size_t at = 0;
 
 	make_machine();
-	(void)snprintf(root, sizeof(root), "%s", fuzz_path(""));
-	(void)snprintf(sysfs, sizeof(sysfs), "%s", fuzz_path("sys"));
-	(void)snprintf(dir, sizeof(dir), "%s", fuzz_path("classes"));
+	if (!root[0]) {
+		(void)snprintf(root, sizeof(root), "%s", fuzz_path(""));
+		(void)snprintf(sysfs, sizeof(sysfs), "%s", fuzz_path("sys"));
+		(void)snprintf(dir, sizeof(dir), "%s", fuzz_path("classes"));
+	}
 	HOLDS(inventory_new(sysfs, &inv, &e) == 0);
 	if (!classes)
 		HOLDS(classes_new(dirs, 1, &classes, &e) == 0 &&
 			classes_load(classes, &e) == 1);
 	HOLDS(classes_len(classes) == 2);
-	/* Twice: the first half, then all of it over what was known. */
+	/* Twice: the first half, then the rest over what was known. What the texts of the first half are
+	 * is seen where an input is no longer than that. */
 	for (int i = 0; i < 2; i++) {
 		CLEANUP(snapshot_freep) struct snapshot *s = NULL;
 
-		fill(data, i ? len : len / 2);
+		at = fill(data, at, i ? len : len / 2);
 		HOLDS(inventory_scan(inv, classes_buses(classes), &e) == 0);
 		HOLDS(snapshot_new(&o, classes, inv, &s, &e) == 0);
-		check(s, classes, inv);
+		check_claims(s);
+		if (i == 1)
+			check_texts(s, classes, inv);
 	}
 	return 0;
 }
