@@ -154,6 +154,33 @@ static bool is_concerned(struct step *s, const char *resource)
 	return false;
 }
 
+/* Whether fewer devices are healthy than were offered as @c. The plugin says so at once; the Node may still show
+ * what was allocatable before the driver went, and a pod that came now would be refused. */
+static bool is_away(struct step *s, const struct view_count *c)
+{
+	int64_t total = 0, healthy = 0, per_device = 1;
+
+	for (size_t i = 0; i < s->w->v->n_classes; i++) {
+		const struct view_class *k = s->w->v->classes[i];
+
+		if (!k->has_spec || !streq(view_str(k->c.spec.resource_name), c->name))
+			continue;
+		if (k->c.spec.sharing.present && k->c.spec.sharing.time_slice.present)
+			per_device = MAX(
+				per_device, k->c.spec.sharing.time_slice.replicas);
+		for (size_t j = 0; j < s->v->devices.n; j++) {
+			const struct view_class_devices *d = VIEW_AT(
+				struct view_class_devices, s->v->devices, j);
+
+			if (!streq(d->class_name, k->name))
+				continue;
+			total += d->total;
+			healthy += d->healthy;
+		}
+	}
+	return healthy < MIN(total, (c->n + per_device - 1) / per_device);
+}
+
 /* Whether the kubelet offers what it offered before; the name of what is missing, or NULL. */
 static const char *missing_resource(struct step *s)
 {
@@ -161,7 +188,7 @@ static const char *missing_resource(struct step *s)
 		const struct view_count *c = VIEW_AT(struct view_count, s->v->before, i);
 
 		if (is_concerned(s, c->name) &&
-			count_of(&s->v->allocatable, c->name) < c->n)
+			(count_of(&s->v->allocatable, c->name) < c->n || is_away(s, c)))
 			return c->name;
 	}
 	return NULL;

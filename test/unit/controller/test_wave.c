@@ -464,6 +464,52 @@ static void test_allocatable(void **state)
 	arena_free(w.a);
 }
 
+/* And for the plugin's word: the Node may still show what it offered before its driver went. */
+static void test_healthy(void **state)
+{
+	static const struct {
+		const char *name;
+		int64_t before, replicas;
+		uint16_t total, healthy;
+		int state;
+	} cases[] = {
+		{ "not healthy again yet", 2, 0, 2, 0, API_UPGRADE_VALIDATION },
+		{ "one of them is", 2, 0, 2, 1, API_UPGRADE_VALIDATION },
+		{ "all are", 2, 0, 2, 2, API_UPGRADE_UNCORDON },
+		{ "one was not before", 1, 0, 2, 1, API_UPGRADE_UNCORDON },
+		{ "one has been pulled", 2, 0, 1, 1, API_UPGRADE_UNCORDON },
+		{ "the plugin has not spoken", 2, 0, 0, 0, API_UPGRADE_UNCORDON },
+		{ "shared by four, one away", 8, 4, 2, 1, API_UPGRADE_VALIDATION },
+		{ "shared by four, one was away", 4, 4, 2, 1, API_UPGRADE_UNCORDON },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct view_count before = { "farrier.dev/edu", cases[i].before };
+		struct view_class_devices d = { "edu", cases[i].total, cases[i].healthy };
+		struct view_class k = { .name = "edu", .has_spec = true }, *ks[] = { &k };
+		struct world w;
+
+		setup(&w, 1);
+		k.c.spec.resource_name = "farrier.dev/edu";
+		k.c.spec.match = (struct list){ &w.match, 1 };
+		k.c.spec.sharing.present = cases[i].replicas > 0;
+		k.c.spec.sharing.time_slice.present = cases[i].replicas > 0;
+		k.c.spec.sharing.time_slice.replicas = cases[i].replicas;
+		w.view.classes = ks;
+		w.view.n_classes = 1;
+		record(&w, 0, API_UPGRADE_VALIDATION, NOW - 1);
+		w.states[0].state = API_DRIVER_LOADED;
+		w.nodes[0].before = (struct list){ &before, 1 };
+		w.nodes[0].allocatable = (struct list){ &before, 1 };
+		w.nodes[0].devices = (struct list){ &d, 1 };
+		run(&w);
+		if (world_plan(&w, 0)->upgrade.state != cases[i].state)
+			fail_msg("case '%s': state %d", cases[i].name,
+				world_plan(&w, 0)->upgrade.state);
+		arena_free(w.a);
+	}
+}
+
 /* ---- pods ---- */
 
 static void test_pods(void **state)
@@ -603,6 +649,7 @@ int main(void)
 		cmocka_unit_test(test_uncertain_counts),
 		cmocka_unit_test(test_own_node_last),
 		cmocka_unit_test(test_allocatable),
+		cmocka_unit_test(test_healthy),
 		cmocka_unit_test(test_pods),
 		cmocka_unit_test(test_pods_are_listed),
 		cmocka_unit_test(test_targets),
