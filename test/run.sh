@@ -3,7 +3,7 @@
 # make test: everything that CI runs, from nothing. Each stage says how long it took; one that fails does not stop the
 # others; the last line is "N passed, N failed, N skipped" and the exit status says the same.
 # usage: run.sh [--long] [STAGE...]     stages: setup build lint kernels unit fuzz image cluster chart plugin vendors agent e2e
-#        --long adds: sim arm64 fuzzing plugin-long matrix standalone e2e-long k8s-1.36
+#        --long adds: sim arm64 registry fuzzing plugin-long matrix standalone e2e-long gang volcano k8s-1.36
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 . test/lib.sh
@@ -85,6 +85,8 @@ if [ $long = 1 ]; then
 	stage matrix test/matrix/run.sh --big
 	stage standalone test/standalone/run.sh
 	stage e2e-long env TIMES=20 test/e2e/run.sh road policies cards kills lost rolling survive reboots required cut wave wave-kills
+	stage gang env K8S_VERSION=v1.36.3 test/e2e/run.sh gang # the first one with gangs of its own
+	stage volcano test/e2e/run.sh volcano # where VOLCANO names its programs
 	# Everything on a cluster of another minor version.
 	stage k8s-1.36 env K8S_VERSION=v1.36.3 test/e2e/run.sh road offline inputs policies cards survive wave uninstall
 fi
