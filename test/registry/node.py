@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """What the controller would write: an AcceleratorNode that wants edu, and who builds it.
-usage: node.py FILE NAME KERNEL BUILDER [KEY DIGEST]     env: EDU (folder of the source), IMAGE (source.oci instead)"""
+usage: node.py FILE NAME KERNEL BUILDER [KEY DIGEST]     env: EDU (folder of the source), IMAGE (source.oci instead),
+ASKED (all who build it, to be compared), UNSIGNED (what they agreed on)"""
 import json, os, sys
 
 path, name, kernel, builder = sys.argv[1:5]
@@ -14,6 +15,7 @@ else:
 build = {"driver": "edu", "generation": 1, "kernel": kernel, "node": builder, "epoch": 1, "since": 1}
 if digest:
     build.update(key=key, digest=digest)
+build.update({k: os.environ[e] for k, e in (("asked", "ASKED"), ("unsignedDigest", "UNSIGNED")) if os.environ.get(e)})
 node = {
     "apiVersion": "farrier.dev/v1alpha1", "kind": "AcceleratorNode",
     "metadata": {"name": name, "uid": "11111111-2222-3333-4444-555555555555", "generation": 1 + bool(digest)},

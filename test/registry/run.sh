@@ -149,6 +149,23 @@ is_listed() {
 		ask -f -H 'Accept: application/vnd.oci.image.manifest.v1+json' "https://127.0.0.1:$PORT/v2/farrier/edu/manifests/${KEY:0:16}" |
 		grep -q '"artifactType":"application/vnd.farrier.module.v1"'
 }
+builders_agree() { # two are asked, as `--quorum 2` does; they know nothing of each other
+	local n
+	for n in n7 n8; do ASKED=n7=1,n8=1 node_start $n $n; done
+	for n in n7 n8; do until_says $n 'd["state"], len(k.get("unsignedDigest", ""))' "('Loaded', 64)" || return; done
+	AGREED=$(said n7 'k["unsignedDigest"]')
+	[ "$(said n8 'k["unsignedDigest"]')" = "$AGREED" ] && [ "$(said n8 'k["artifact"]')" = "$KEY" ] &&
+		did n7 'built in' && did n8 'built in'
+}
+takes_what_was_agreed_on() { # and does not call it its own work
+	ASKED=n7=1,n8=1 UNSIGNED=$AGREED node_start n9 n7 "$KEY" "$(said n7 'k["digest"]')"
+	until_says n9 'd["state"], k["artifact"]' "('Loaded', '$KEY')" && did n9 'taken from the registry' &&
+		[ "$(module_of n9)" = "$(module_of n8)" ] && ! grep -q '"compiled"' "$work"/n9/state/store/*/*/manifest.json
+}
+refuses_what_was_not() { # a manifest that is there, but is not what two others built
+	ASKED=n7=1,n8=1 UNSIGNED=${AGREED//[0-7]/8} node_start n10 n7 "$KEY" "$(said n7 'k["digest"]')"
+	until_says n10 'd["state"]' Loaded && did n10 'built in' && grep -q 'ArtifactRefused.*ArtifactNotAgreed' "$work/n10/log"
+}
 builds_when_it_is_damaged() { # a byte of the module, on the registry's disk
 	local hex blob
 	hex=$(module_of n1)
@@ -184,6 +201,9 @@ check "one node builds and publishes, the other waits" one_builds
 check "the other takes it by its digest" other_takes
 check "two nodes, one build, the same bytes" same_bytes
 check "tools for registries list it" is_listed
+check "two builders that do not know each other say the same of what they built" builders_agree
+check "what they agreed on is taken" takes_what_was_agreed_on
+check "what they did not agree on is refused, and built" refuses_what_was_not
 check "what was damaged there is refused, and built: the same bytes again" builds_when_it_is_damaged
 check "a source comes from there" source_from_there
 check "without the registry a node builds for itself" builds_without_registry
