@@ -5,7 +5,8 @@
 #   allocate    microseconds of an Allocate call, against the upstream sample plugin, asked by the kubelet's own client
 #   plugin      preferred sets, CPU at rest, registration, 3,008 devices (plugin.sh)
 #   memory      RSS and anonymous memory of the three processes, and of the sample plugin
-#   scale       the controller with 1,000 and 100,000 nodes, against a client-go informer (scale.sh)
+#   scale       the controller against a client-go informer: 1,000 nodes on kube-apiserver (REAL_NODES="1000 10000": more),
+#               1,000 and 100,000 on a stand-in of it (scale.sh)
 # Prints a table; rows for docs/figures.md go to build/bench.md.  usage: run.sh [RUNS=5]    root
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -136,8 +137,12 @@ rm -f /tmp/Dev-1 /tmp/Dev-2 # the sample plugin makes them
 echo "== plugin, by itself" >&2
 CALLS=2000 test/bench/plugin.sh >"$w/plugin.rows"
 while read -r what a b ratio unit; do rows+=("$what, $unit|$a|$b|$ratio"); done <"$w/plugin.rows"
+kill "$controller" # before its server
+test/cluster/down.sh
 echo "== controller at scale" >&2
-test/bench/scale.sh 1000 100000 >"$w/scale.rows"
+read -ra real <<<"${REAL_NODES:-1000}"
+test/bench/scale.sh --real "${real[@]}" >"$w/scale.rows"
+test/bench/scale.sh 1000 100000 >>"$w/scale.rows"
 while IFS= read -r line; do rows+=("$line"); done <"$w/scale.rows"
 
 date=$(date -u +%F) commit=$(git rev-parse --short HEAD 2>/dev/null || echo '?')

@@ -1,27 +1,22 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The controller beside a client-go informer of Nodes, on the streaming stand-in of an API server. Called by scale.sh.
-usage: scale.py CONTROLLER TOOLS WORK NODES..."""
-import http.client, json, os, subprocess, sys, time, urllib.request
+"""The controller beside a client-go informer of Nodes, on an API server of servers.py. Called by scale.sh.
+usage: scale.py CONTROLLER TOOLS WORK KUBECONFIG|- NODES...     KUBECONFIG: of a real server; -: the stand-in"""
+import http.client, os, subprocess, sys, time, urllib.request
+import servers
 
-controller, tools, w = sys.argv[1:4]
-sizes = [int(n) for n in sys.argv[4:]]
-KUBECONFIG = w + "/kubeconfig"
-PORT, METRICS = 18480, 18481
-BASE = f"http://127.0.0.1:{PORT}"
+controller, tools, w, kubeconfig = sys.argv[1:5]
+sizes = [int(n) for n in sys.argv[5:]]
+METRICS = 18481
 TICK = os.sysconf("SC_CLK_TCK")
-# Of one size: updates that change nothing, updates that do, nodes whose driver gets a new version.
-BEATS, FLIPS, EDIT_MAX = 20000, 1000, 10000
+FLIPS = 1000  # updates that change something
+
+
+begun = time.monotonic()
 
 
 def say(*what):
-    print("  ", *what, file=sys.stderr, flush=True)
-
-
-def bench(what, **args):
-    query = "&".join(f"{k}={v}" for k, v in args.items())
-    with urllib.request.urlopen(urllib.request.Request(f"{BASE}/bench/{what}?{query}", method="POST")) as r:
-        return json.load(r)
+    print(f"   {time.monotonic() - begun:5.0f} s ", *what, file=sys.stderr, flush=True)
 
 
 def wait(what, test, limit=600, step=0.02):
@@ -57,28 +52,6 @@ def settle(p, limit=300):
             since, was = time.monotonic(), now
 
 
-def start_stub():
-    with open(KUBECONFIG, "w") as f:
-        f.write(f"""apiVersion: v1
-kind: Config
-current-context: c
-contexts: [ {{ name: c, context: {{ cluster: c, user: u, namespace: farrier-system }} }} ]
-clusters: [ {{ name: c, cluster: {{ server: "{BASE}" }} }} ]
-users: [ {{ name: u, user: {{ token: none }} }} ]
-""")
-    p = subprocess.Popen([tools + "/apistub", f"127.0.0.1:{PORT}"], stdout=subprocess.PIPE, text=True)
-    p.stdout.readline()
-
-    def answers():
-        try:
-            bench("state")
-            return True
-        except OSError:
-            return False
-    wait("the stand-in", answers)
-    return p
-
-
 def is_ready():
     try:
         c = http.client.HTTPConnection("127.0.0.1", METRICS, timeout=5)
@@ -94,7 +67,7 @@ class Ours:
     def __init__(self):
         self.log = open(w + "/controller.log", "a")
         t0 = time.monotonic()
-        self.p = subprocess.Popen([controller, "--kubeconfig", KUBECONFIG, "--namespace", "farrier-system",
+        self.p = subprocess.Popen([controller, "--kubeconfig", server.kubeconfig, "--namespace", "farrier-system",
                                    "--metrics", f"127.0.0.1:{METRICS}"], stderr=self.log)
         # A standby is ready as well: the first list is what is waited for.
         wait("the controller", lambda: is_ready() and self.metric("farrier_nodes") > 0)
@@ -117,7 +90,7 @@ class Peer:
 
     def __init__(self):
         t0 = time.monotonic()
-        self.p = subprocess.Popen([tools + "/informer", KUBECONFIG], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        self.p = subprocess.Popen([tools + "/informer", server.kubeconfig], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                   stderr=subprocess.DEVNULL, text=True)
         self.p.stdout.readline()
         self.start = time.monotonic() - t0
@@ -129,26 +102,22 @@ class Peer:
 
 def events(p, what, n):
     """Microseconds of CPU for each of n events."""
-    before, sent = cpu(p), bench("state")["sent"]
-    bench(what, n=n)
-    wait("the events", lambda: bench("state")["sent"] >= sent + n)
+    before = cpu(p)
+    server.send(what, n, wait)
     settle(p)
     return (cpu(p) - before) / n * 1e6
 
 
-def writes():
-    return {k: v for k, v in bench("state")["writes"].items() if k != "events"}
-
-
 def measure(make, n):
     x = make()
+    say(f"{x.name} has started")
     r = {"start": x.start}
     settle(x.p)
     r["start cpu"] = cpu(x.p)
     r["rss"], r["anon"], r["peak"] = status(x.p, "VmRSS", "RssAnon", "VmHWM")
-    r["beat"] = events(x.p, "beat", BEATS)
+    r["beat"] = events(x.p, "beat", server.beats)
     r["change"] = events(x.p, "flip", min(n, FLIPS))
-    bench("flip", n=min(n, FLIPS))
+    server.send("flip", min(n, FLIPS), wait)
     settle(x.p)
     r["rss after"], r["peak after"] = status(x.p, "VmRSS", "VmHWM")
     say(f"{n} nodes, {x.name}:", {k: round(v, 2) for k, v in r.items()})
@@ -160,54 +129,72 @@ def row(what, ours, peer, digits=2):
     print(f"{what}|{ours:.{digits}f}|{f'{peer:.{digits}f}' if peer else '-'}|{ratio}", flush=True)
 
 
+def total(writes):
+    return sum(writes.values())
+
+
 def edit(x, n):
     """A new version of the driver: how many writes that is for each node, and what they cost."""
-    was, before, t0 = sum(writes().values()), cpu(x.p), time.monotonic()
-    bench("driver", version=f"1.{n}")
-    wait("the new version's writes", lambda: writes_of("acceleratornodes", was_of) >= n)
+    was, before = server.writes(), cpu(x.p)
+    say("a new version of the driver")
+    server.edit(f"1.{n}")
+    wait("the new version's writes", lambda: written(was, n, "acceleratornodes", "node labels"), 3600, 0.5)
     settle(x.p)
-    return (sum(writes().values()) - was) / n, (cpu(x.p) - before) / n * 1e6, time.monotonic() - t0
+    return (total(server.writes()) - total(was)) / n, (cpu(x.p) - before) / n * 1e6
+
+
+def written(was, n, *kinds):
+    now = server.writes()
+    return all(now.get(k, 0) - was.get(k, 0) >= n for k in kinds)
 
 
 def one(n):
-    global was_of
-    bench("scale", n=3)
-    x = Ours()  # three nodes tell what is written to every one
-    wait("the first writes", lambda: all(writes().get(k, 0) >= 3 for k in ("acceleratornodes", "node labels", "node conditions")))
+    was, new = server.writes(), server.join(n)
+    say(f"{new} nodes are there")
+    t0 = time.monotonic()
+    x = Ours()
+    wait("the first writes", lambda: written(was, new, "acceleratornodes", "node labels", "node conditions"), 3600, 0.5)
     settle(x.p)
+    say(f"{new} nodes joined after {time.monotonic() - t0:.0f} s")
+    joined = (total(server.writes()) - total(was)) / new
     x.stop()
-    size = bench("scale", n=n, exist=1)["bytes"]
-    was = sum(writes().values())
+    server.joined(n)
+    size = server.state()["bytes"]
+    was = server.writes()
     x, ours = measure(Ours, n)
-    idle = sum(writes().values()) - was
-    if n <= EDIT_MAX:
-        was_of = writes()
-        per_node, cost, _ = edit(x, n)
+    idle = total(server.writes()) - total(was)
+    say("written meanwhile:", {k: v - was.get(k, 0) for k, v in server.writes().items()})
+    if n <= server.edit_max:
+        per_node, cost = edit(x, n)
     x.stop()
     x, peer = measure(Peer, n)
     x.stop()
-    at = f"{n:,} nodes of {size / 1000:.1f} kB (stand-in)"
+    at = f"{n:,} nodes of {size / 1000:.1f} kB ({server.name})"
     row(f"controller, {at}: RSS, MB (peer: client-go informer of Nodes alone)", ours["rss"], peer["rss"], 1)
     row(f"controller, {at}: most RSS ever, MB", max(ours["peak"], ours["peak after"]), max(peer["peak"], peer["peak after"]), 1)
-    row(f"controller, {at}: start to synced, s", ours["start"], peer["start"])
+    row(f"controller, {at}: start to first plan, s (peer: to synced)", ours["start"], peer["start"])
     row(f"controller, {at}: CPU of the start, s", ours["start cpu"], peer["start cpu"])
     row(f"controller, {at}: CPU of a heartbeat, us", ours["beat"], peer["beat"], 1)
     row(f"controller, {at}: CPU of a change of Ready, us", ours["change"], peer["change"], 1)
-    row(f"controller, {at}: writes of a restart and of {BEATS:,} heartbeats", idle, 0, 0)
-    if n <= EDIT_MAX:
+    row(f"controller, {at}: writes for each node that joins", joined, 0)
+    row(f"controller, {at}: writes of a restart and of {server.beats:,} heartbeats", idle, 0, 0)
+    if n <= server.edit_max:
         row(f"controller, {at}: writes for each node, of a new version of its driver", per_node, 0)
         row(f"controller, {at}: CPU of them, us a node", cost, 0, 1)
 
 
-def writes_of(kind, since):
-    return writes().get(kind, 0) - since.get(kind, 0)
+def begin():
+    s = servers.StandIn(tools, w) if kubeconfig == "-" else servers.Real(tools, kubeconfig)
+    wait("the server", s.is_up)
+    return s
 
 
-was_of = {}
-for size_ in sizes:
-    stub = start_stub()
-    try:
+server = begin()
+try:
+    for size_ in sizes:
+        if size_ != sizes[0] and kubeconfig == "-":
+            server.stop()
+            server = begin()
         one(size_)
-    finally:
-        stub.kill()
-        stub.wait()
+finally:
+    server.stop()

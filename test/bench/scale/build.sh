@@ -12,7 +12,7 @@ if [ ! -d "$out" ]; then
 	mkdir -p "$FARRIER_CACHE/go-bin"
 	tmp=$(mktemp -d "$FARRIER_CACHE/go-bin/.scale.XXXXXX")
 	trap 'rm -rf "$tmp"' EXIT
-	"$go" build -p 2 -ldflags "-s -w" -o "$tmp/" ./apistub ./informer >&2
+	"$go" build -p 2 -ldflags "-s -w" -o "$tmp/" ./apistub ./fleet ./informer >&2
 	chmod 755 "$tmp"
 	rm -rf "$out"
 	mv "$tmp" "$out"
