@@ -7,11 +7,11 @@ set -uo pipefail
 . "$(dirname "$0")/scenario.sh"
 steps_init
 flapper=""
-cut() { infra ip link set tap-$NODE down || fail "no link"; }
-join() { # QEMU makes the tap anew when it starts again
+unplug() { infra ip link set tap-$NODE down || fail "no link"; }
+plug_in() { # QEMU makes the tap anew when it starts again
 	infra ip link set tap-$NODE up || fail "no link"
 }
-hears_nothing() { ! infra ping -c 1 -W 1 "$ip" >/dev/null 2>&1; }
+hears_nothing() { ! infra curl -sk --max-time 2 -o /dev/null "https://$ip:10250/healthz"; } # its kubelet
 local_state() { # local_state KERNEL: of edu for it, by the file on the node
 	guest -t 60 'cat /run/farrier/status.json' | $PY -c 'import json, sys
 for k in json.load(sys.stdin).get("kernels", []):
@@ -36,14 +36,14 @@ staged_locally() {
 	guest -t 30 "ls /lib/modules/$NEW/updates/farrier/edu.ko" >/dev/null || fail "not installed for the next boot"
 }
 staged_alone() {
-	cut || return
+	unplug || return
 	wait_for 30 "the link to be gone" hears_nothing || fail "it still answers" || return
 	staged_locally || return
 	hears_nothing || fail "the link was there" || return
 	[ -z "$(kernel_driver_field $NEW edu state)" ] || fail "the API server knows already"
 }
 told() {
-	join || return
+	plug_in || return
 	step_staged
 }
 boots() { # the guest in another boot, by its serial line; its devices with the kubelet
@@ -53,9 +53,9 @@ boots() { # the guest in another boot, by its serial line; its devices with the 
 }
 reboots_alone() { # the link is cut before it goes down and as soon as it has a network again
 	old_boot=$(node_state $NODE | cut -d' ' -f1)
-	cut || return
+	unplug || return
 	NOWAIT=1 DOWN_WAIT=300 "$node_here/reboot.sh" $NODE >"$RUN/logs/reboot.log" 2>&1 || fail "$(tail -1 "$RUN/logs/reboot.log")" || return
-	wait_for 20 "the link" cut || fail "no link" || return
+	wait_for 20 "the link" unplug || fail "no link" || return
 	boots || return
 	hears_nothing || fail "the link was there" || return
 	[ "$(guest -t 60 uname -r | tr -d '\r\n')" = $NEW ] || fail "the node runs $(guest uname -r)" || return
@@ -64,7 +64,7 @@ reboots_alone() { # the link is cut before it goes down and as soon as it has a 
 agent_is_back() { [ "$(accnode | jget status bootID)" = "$(guest -t 20 'cat /proc/sys/kernel/random/boot_id' | tr -d '\r\n')" ]; }
 node_is_back() { back && [ "$(node_state $NODE | cut -d' ' -f2)" = True ]; }
 back_and_told() {
-	join || return
+	plug_in || return
 	wait_for 300 "the node" node_is_back || fail "the node is not Ready with its devices" || return
 	wait_for 300 "the agent's report" agent_is_back || fail "the agent has not reported this boot" || return
 	step_nothing_compiled
@@ -91,7 +91,7 @@ all_of_it() {
 	stop_flapping
 	back_and_told
 }
-trap 'stop_flapping; join' EXIT
+trap 'stop_flapping; plug_in' EXIT
 check "cut: the node before its upgrade" rewind || exit 1
 check "cut: $NEW is installed and edu staged for it, with nobody there" staged_alone || exit 1
 check "cut: the link is back, the API server hears of it" told
