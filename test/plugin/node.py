@@ -4,7 +4,6 @@ arguments of checks.py."""
 import glob, json, os, shutil, signal, subprocess, sys, tempfile, threading, time
 
 PLUGIN, GO, BED = sys.argv[1:4]
-STUB = GO + "/kubeletstub"
 ONLY = sys.argv[4:]
 RES = "farrier.dev/edu"
 A, B, C = "0000:21:00.0", "0000:41:00.0", "0000:42:00.0"
@@ -73,8 +72,10 @@ class Lines:
 
 
 class Stub(Lines):
+    program = GO + "/kubeletstub"
+
     def __init__(self, d):
-        super().__init__([STUB, d], stderr=subprocess.DEVNULL)
+        super().__init__([self.program, d], stderr=subprocess.DEVNULL)
         self.wait("stub", 10, event="started")
 
     def ask(self, text):
