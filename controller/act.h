@@ -10,6 +10,7 @@
 
 struct feed;
 struct schema;
+struct topology;
 
 struct reconcile {
 	struct kube *kube;
@@ -23,6 +24,8 @@ struct reconcile {
 	struct fleet *fleet;
 	struct feed *feed;
 	struct schema *schema;
+	struct topology *topology; /* NULL: not asked for */
+	bool has_topology;
 	struct queue *queue; /* nodes: many, so that only some requests run at once */
 	struct queue *urgent; /* statuses, and nodes on their way through an upgrade */
 	struct map *ops; /* key -> struct op */

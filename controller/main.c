@@ -22,6 +22,7 @@ struct options {
 	bool stream_lists;
 	enum log_level level;
 	bool once;
+	bool topology;
 };
 
 struct controller {
@@ -51,6 +52,8 @@ static void usage(FILE *to)
 		"  --startup-taint KEY   take this taint from a node whose devices are advertised\n"
 		"  --stream-lists        list Nodes and AcceleratorNodes as streams (WatchList) where\n"
 		"                        the server can; pages where it cannot\n"
+		"  --topology            publish what agents tell of their NUMA nodes for schedulers,\n"
+		"                        where the cluster knows NodeResourceTopology\n"
 		"  --once                decide and act until nothing is left to do, then end\n"
 		"  --check DEPLOYMENT    say whether the release of this Deployment works, and end\n"
 		"  --retire DEPLOYMENT   before it is uninstalled: stop it, free AcceleratorDrivers of\n"
@@ -93,6 +96,7 @@ static int read_options(int argc, char **argv, struct options *o)
 		{ "node-selector", required_argument, NULL, 's' },
 		{ "startup-taint", required_argument, NULL, 't' },
 		{ "stream-lists", no_argument, NULL, 'S' },
+		{ "topology", no_argument, NULL, 'T' },
 		{ "once", no_argument, NULL, 'o' },
 		{ "check", required_argument, NULL, 'C' },
 		{ "retire", required_argument, NULL, 'R' },
@@ -155,6 +159,9 @@ static int read_options(int argc, char **argv, struct options *o)
 			break;
 		case 't':
 			o->startup_taint = optarg;
+			break;
+		case 'T':
+			o->topology = true;
 			break;
 		case 'o':
 			o->once = true;
@@ -325,6 +332,7 @@ static int set_up(struct controller *c, const struct options *o, struct err *e)
 		.node_selector = o->node_selector,
 		.startup_taint = o->startup_taint,
 		.stream_lists = o->stream_lists,
+		.topology = o->topology,
 		.once = o->once,
 	};
 	int r = loop_new(&c->loop, NULL, e);

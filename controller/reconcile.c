@@ -13,6 +13,7 @@
 #include "jhash.h"
 #include "log.h"
 #include "schema.h"
+#include "topology.h"
 #include "wave.h"
 
 enum {
@@ -397,6 +398,7 @@ int reconcile_new(struct kube *k, struct metrics *m, const struct reconcile_opti
 	rc->namespace_ = o->namespace_;
 	rc->stream_lists = o->stream_lists;
 	rc->startup_taint = str_empty(o->startup_taint) ? NULL : o->startup_taint;
+	rc->has_topology = o->topology;
 	rc->timer_us = UINT64_MAX;
 	rc->own_node = copy_or_null(o->own_node);
 	rc->node_selector = copy_or_null(o->node_selector);
@@ -443,6 +445,10 @@ void reconcile_start(struct reconcile *rc)
 			rc->stream_lists, reconcile_kick, rc, &rc->feed, &e);
 	if (r >= 0)
 		r = schema_new(rc->kube, reconcile_kick, rc, &rc->schema, &e);
+	if (r >= 0 && rc->has_topology)
+		r = topology_new(rc->kube, rc->metrics, &rc->topology, &e);
+	if (r >= 0 && rc->topology)
+		feed_observe(rc->feed, &topology_acc_ops, rc->topology);
 	rc->is_leading = true;
 	if (r < 0) {
 		(void)err_wrap(&e, r, "start");
@@ -466,6 +472,7 @@ void reconcile_stop(struct reconcile *rc)
 	rc->in_flight = 0;
 	feed_free(rc->feed);
 	schema_free(rc->schema);
+	topology_free(rc->topology);
 	map_free(rc->wants);
 	map_free(rc->gangs);
 	map_free(rc->bodies);
@@ -474,6 +481,7 @@ void reconcile_stop(struct reconcile *rc)
 	rc->ops = rc->wants = rc->gangs = rc->bodies = NULL;
 	rc->feed = NULL;
 	rc->schema = NULL;
+	rc->topology = NULL;
 	rc->fleet = NULL;
 	rc->arena = NULL;
 	rc->timer_us = UINT64_MAX;

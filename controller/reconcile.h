@@ -22,6 +22,7 @@ struct reconcile_options {
 		startup_taint; /* key of the taint that nodes join with; borrowed; NULL: none */
 	const char *node_selector; /* label selector of the Nodes to manage; NULL: all */
 	bool stream_lists; /* ask for lists of Nodes and AcceleratorNodes as streams (lib/watch.h) */
+	bool topology; /* publish NodeResourceTopologies (topology.h) */
 	bool once; /* leave the loop when nothing is left to do */
 };
 

@@ -42,7 +42,7 @@ VARIANTS = [[], ["devicePlugin.mode=HostService"], ["devicePlugin.modeByLabel=tr
             ["networkPolicy.enabled=true", "controller.replicas=1", "controller.metricsPort=0"],
             ["flowSchema.priorityLevel=", "toolchain.enabled=true", "crds.enabled=false"],
             ["uninstallHook.enabled=false"],
-            ["startupTaint=startup-taint.cluster-autoscaler.kubernetes.io/farrier"],
+            ["startupTaint=startup-taint.cluster-autoscaler.kubernetes.io/farrier"], ["topology.enabled=true"],
             ["image.digest=sha256:" + "0" * 64, "rbac.create=false", "kubelet.root=/var/lib/k0s/kubelet"]]
 
 
@@ -56,7 +56,7 @@ def lint():
 def refused():
     for s in ["devicePlugin.moed=DaemonSet", "devicePlugin.mode=Daemonset", "controller.replicas=-1", "kubelet.root=var",
               "image.digest=abc", "startupTaint=a b", "unknown=1", "devicePlugin.modeByLabel=maybe",
-              "trust.quorum=0", "trust.quorum=10"]:
+              "trust.quorum=0", "trust.quorum=10", "topology.intervalSeconds=1"]:
         p = run("helm", "template", "farrier", CHART, "--set", s)
         assert p.returncode != 0 and s.split("=")[0].split(".")[-1] in p.stderr, f"{s}: {p.stderr or 'accepted'}"
 
@@ -169,6 +169,20 @@ def rights():
                 if "driver-builder" in o["metadata"]["name"]:
                     assert writes & set(r["verbs"]) <= {"patch"} and (
                         "patch" not in r["verbs"] or r["resources"] == ["acceleratornodes/status"]), where
+
+
+@check("chart: topology is off; on, agents ask the kubelet of this cluster and the controller alone may publish")
+def topology():
+    for v, on in [([], False), (["topology.enabled=true", "kubelet.root=/var/lib/k0s/kubelet"], True)]:
+        objects = render(*v)
+        agents = [o for o in of(objects, "DaemonSet") if "driver-builder" in o["metadata"]["name"]]
+        args = agents[0]["spec"]["template"]["spec"]["containers"][0]["args"]
+        assert ("--topology" in args) == on, args
+        assert ("/var/lib/k0s/kubelet/pod-resources/kubelet.sock" in args) == on, args
+        assert ("--topology" in of(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["args"]) == on
+        may = {o["metadata"]["name"] for o in of(objects, "ClusterRole") for r in o.get("rules", [])
+               if "topology.node.k8s.io" in r["apiGroups"]}
+        assert may == ({"farrier-controller"} if on else set()), may
 
 
 @check("chart: the plugin has no token, no capability and writes only its own folders; the controller is nobody")

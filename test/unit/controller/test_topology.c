@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "controller/reconcile.h"
 #include "controller/topology.h"
 #include "controller/topology_body.h"
 #include "test/unit/controller/topology_acc.h"
@@ -389,6 +390,60 @@ static void test_many(void **state)
 	assert_string_equal(available(w, "m7"), "1");
 }
 
+/* ---- the whole controller ---- */
+
+static bool is_there(const struct world *w, const char *path)
+{
+	return cluster_get(&w->c, path) != NULL;
+}
+
+static void run_until(struct world *w, const char *path)
+{
+	for (unsigned i = 0; i < 3000 && !is_there(w, path); i++) {
+		(void)pump(w->c.loop, NULL, 2);
+		skew_us += 100 * USEC_PER_MSEC;
+	}
+	assert_true(is_there(w, path));
+}
+
+static void test_controller(void **state)
+{
+	struct world *w = *state;
+
+	topology_free(TAKE(w->t));
+	cluster_put(&w->c, "/api/v1/nodes/n0",
+		"{\"metadata\":{\"name\":\"n0\",\"uid\":\"u-n0\"},\"status\":{}}");
+	for (int on = 0; on <= 1; on++) {
+		const struct reconcile_options o = { .topology = on };
+		struct json *said = acc("n0", "5"), *mine;
+		struct reconcile *rc = NULL;
+
+		w->looked = 0;
+		assert_int_equal(reconcile_new(w->c.kube, w->metrics, &o, &rc, NULL), 0);
+		reconcile_start(rc);
+		run_until(w, FARRIER "acceleratornodes/n0");
+		mine = json_copy(cluster_get(&w->c, FARRIER "acceleratornodes/n0"));
+		assert_int_equal(json_set(cluster_member(mine, "status"), "topology",
+					 json_copy(json_path(said, "status.topology"))),
+			0);
+		cluster_store(&w->c, FARRIER "acceleratornodes/n0", mine);
+		if (on)
+			run_until(w, NRTS "n0");
+		else
+			pass(w, 60);
+		assert_int_equal(is_there(w, NRTS "n0"), on);
+		assert_int_equal(w->looked > 0, on);
+		json_free(said);
+		reconcile_free(rc);
+	}
+	assert_string_equal(available(w, "n0"), "5");
+	assert_string_equal(json_get_str(json_at(json_path(cluster_get(&w->c, NRTS "n0"),
+							 "metadata.ownerReferences"),
+						 0),
+				    "uid"),
+		"u-n0");
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -405,6 +460,7 @@ int main(void)
 		TEST(test_read_differs),
 		TEST(test_no_right),
 		TEST(test_many),
+		TEST(test_controller),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
