@@ -76,14 +76,21 @@ void classes_cache(struct classes *c, const char *dir, bool may_write)
 }
 
 /* ---- one file ---- */
+/* The agent hands classes of the cluster over as JSON; people write YAML. */
+static bool is_from_agent(const char *path)
+{
+	size_t n = strlen(path);
+
+	return n >= 5 && streq(path + n - 5, ".json");
+}
+
 static int read_docs(
 	const char *path, const char *text, size_t len, struct json **ret, struct err *e)
 {
 	CLEANUP(json_freep) struct json *docs = NULL, *doc = NULL;
-	size_t n = strlen(path);
 	int r;
 
-	if (n < 5 || !streq(path + n - 5, ".json"))
+	if (!is_from_agent(path))
 		return err_wrap(e, yaml_parse(text, len, ret, e), "%s", path);
 	r = json_parse(text, len, &doc, e);
 	if (r < 0)
@@ -122,7 +129,9 @@ static int parse_file(const char *path, const char *text, size_t len, struct con
 	if (!classes)
 		return err_errno(e, -ENOMEM, "%s", path);
 	for (size_t i = 0; i < n; i++) {
-		r = api_class_parse(a, json_at(docs, i), true, &classes[i], e);
+		/* A newer controller may know more of a class than we do. */
+		r = api_class_parse(
+			a, json_at(docs, i), !is_from_agent(path), &classes[i], e);
 		if (r < 0)
 			return err_wrap(e, r, "%s", path);
 	}

@@ -175,6 +175,25 @@ static int check_node_spec(const struct api_node_spec *s, struct err *e)
 	return 0;
 }
 
+/* What an agent of another version once said of the node must not keep anybody from its spec. */
+static int parse_status(struct arena *a, const struct json *status, bool strict,
+	struct api_node_status *ret, struct err *e)
+{
+	struct api_node_status s = { 0 };
+	int r;
+
+	field_defaults(api_node_status_fields, &s);
+	*ret = s;
+	r = field_parse_at(a, api_node_status_fields, status, "status", strict, &s, e);
+	if (r == -EINVAL && !strict) {
+		err_clear(e);
+		return 0;
+	}
+	if (r == 0)
+		*ret = s;
+	return r;
+}
+
 int api_node_parse(struct arena *a, const struct json *obj, bool strict,
 	struct api_node *ret, struct err *e)
 {
@@ -193,8 +212,7 @@ int api_node_parse(struct arena *a, const struct json *obj, bool strict,
 	if (r == 0)
 		r = check_node_spec(&n.spec, e);
 	if (r == 0 && status)
-		r = field_parse_at(a, api_node_status_fields, status, "status", strict,
-			&n.status, e);
+		r = parse_status(a, status, strict, &n.status, e);
 	if (r < 0)
 		return err_wrap(e, r, API_KIND_NODE " '%s'", n.meta.name);
 	*ret = n;

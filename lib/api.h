@@ -444,7 +444,8 @@ extern const struct field api_condition_fields[];
 /* Parses a whole object (apiVersion, kind, metadata, spec; status only for nodes) and checks what
  * tables cannot say (unions, selector or devices, names of modules, "must be positive"). Errors
  * name the field; REASON_MANIFEST_INVALID. @strict refuses unknown members (manifests of people);
- * objects from the API server are read with @strict false, since a newer peer may know more. */
+ * objects from the API server are read with @strict false, since a newer peer may know more; a status
+ * that cannot be read is an empty one then. */
 int api_driver_parse(struct arena *a, const struct json *obj, bool strict,
 	struct api_driver *ret, struct err *e) _must_check_;
 int api_class_parse(struct arena *a, const struct json *obj, bool strict,

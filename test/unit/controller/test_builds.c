@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "arena.h"
 #include "controller/builds.h"
 #include "controller/plan.h"
@@ -108,6 +110,61 @@ static void test_hostile_lists(void **state)
 	intern_free(in);
 }
 
+/* Agents one version apart: one that knows nothing of what builders agree on, one that says more. */
+static void test_other_agents(void **state)
+{
+	static const struct {
+		const char *name, *row, *digest, *unsigned_digest;
+		int state;
+	} cases[] = {
+		{ "older, built", "\"state\":\"Ready\",\"artifact\":\"k\"", NULL, NULL,
+			API_KERNEL_READY },
+		{ "older, published",
+			"\"state\":\"Ready\",\"artifact\":\"k\",\"digest\":\"sha256:d\"",
+			"sha256:d", NULL, API_KERNEL_READY },
+		{ "today's",
+			"\"state\":\"Ready\",\"artifact\":\"k\",\"digest\":\"sha256:d\","
+			"\"unsignedDigest\":\"u\"",
+			"sha256:d", "u", API_KERNEL_READY },
+		{ "newer, more members",
+			"\"state\":\"Ready\",\"digest\":\"sha256:d\",\"unsignedDigest\":"
+			"\"u\",\"attested\":{\"by\":[1]}",
+			"sha256:d", "u", API_KERNEL_READY },
+		{ "newer, another state", "\"state\":\"Transmogrified\"", NULL, NULL,
+			API_KERNEL_PENDING },
+		{ "newer, other types",
+			"\"state\":[\"Ready\"],\"digest\":{},\"unsignedDigest\":7", NULL,
+			NULL, API_KERNEL_PENDING },
+	};
+	struct intern *in = intern_new();
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct view_node n = { 0 };
+		const struct view_kernel *k;
+		struct json *j = NULL;
+		char text[1024];
+		int len = snprintf(text, sizeof(text),
+			"{\"metadata\":{\"name\":\"n1\"},\"spec\":{},\"status\":{\"kernel\":"
+			"\"6.1\",\"more\":[{}],\"kernels\":[{\"release\":\"6.1\",\"more\":1,"
+			"\"drivers\":[{\"name\":\"edu\",\"generation\":2,%s}]}]}}",
+			cases[i].row);
+
+		assert_int_equal(json_parse(text, (size_t)len, &j, NULL), 0);
+		assert_int_equal(project_acc(in, j, &n), 0);
+		assert_int_equal(n.kernels.n, 1);
+		k = VIEW_AT(struct view_kernel, n.kernels, 0);
+		if (k->state != cases[i].state || k->generation != 2 ||
+			!streq(view_str(k->digest), view_str(cases[i].digest)) ||
+			!streq(view_str(k->unsigned_digest),
+				view_str(cases[i].unsigned_digest)))
+			fail_msg("case '%s'", cases[i].name);
+		json_free(j);
+		project_clear_acc(in, &n);
+	}
+	assert_int_equal(intern_len(in), 0);
+	intern_free(in);
+}
+
 static void test_plan_writes_once(void **state)
 {
 	struct view_kernel row = { .release = "6.1",
@@ -162,6 +219,7 @@ int main(void)
 		cmocka_unit_test(test_there_and_back),
 		cmocka_unit_test(test_hash_sees_everything),
 		cmocka_unit_test(test_hostile_lists),
+		cmocka_unit_test(test_other_agents),
 		cmocka_unit_test(test_plan_writes_once),
 	};
 

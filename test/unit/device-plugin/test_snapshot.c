@@ -267,6 +267,27 @@ static void last_good_stays(void **state)
 	world_done(&w);
 }
 
+/* What people write is read strictly; what a controller of the next version says may hold more. */
+static void class_of_a_newer_controller(void **state)
+{
+	static const char text[] =
+		"{\"apiVersion\":\"farrier.dev/v1alpha1\",\"kind\":\"AcceleratorClass\","
+		"\"metadata\":{\"name\":\"new\",\"more\":1},\"spec\":{\"resourceName\":"
+		"\"farrier.dev/new\",\"more\":{\"a\":[1]},\"match\":[{\"bus\":\"PCI\","
+		"\"vendor\":\"1234\",\"more\":\"x\"}]}}";
+	struct world w;
+
+	world_new(&w, NULL);
+	fake_file(fake_path("classes/new.json"), text);
+	see(&w);
+	assert_null(classes_file(w.classes, 0)->error);
+	assert_string_equal(w.s->claims[0].class_->meta.name, "new");
+	fake_file(fake_path("classes/people.yaml"), text);
+	see(&w);
+	assert_non_null(classes_file(w.classes, 1)->error);
+	world_done(&w);
+}
+
 static void first_class_wins(void **state)
 {
 	struct world w;
@@ -595,6 +616,7 @@ int main(void)
 		T(hostile_sysfs),
 		T(health_follows_the_machine),
 		T(last_good_stays),
+		T(class_of_a_newer_controller),
 		T(first_class_wins),
 		cmocka_unit_test(cdi_names),
 		T(cdi_specs),

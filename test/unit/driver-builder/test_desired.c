@@ -214,6 +214,52 @@ static void test_cluster_word(void **state)
 	arena_free(a);
 }
 
+/* A controller of the next version says more than we know, and an agent of it said more of this node. */
+static void test_newer_controller(void **state)
+{
+	static const char text[] =
+		"{\"apiVersion\":\"farrier.dev/v1alpha1\",\"kind\":\"AcceleratorNode\","
+		"\"more\":1,\"metadata\":{\"name\":\"n1\",\"uid\":\"u\",\"generation\":8,"
+		"\"more\":[]},\"spec\":{\"more\":{\"a\":[1,{}]},\"drivers\":[{\"name\":\"edu\","
+		"\"generation\":3,\"proceedGeneration\":3,\"more\":\"x\",\"spec\":{"
+		"\"version\":\"1.0\",\"more\":7,\"devices\":[{\"bus\":\"PCI\",\"vendor\":"
+		"\"1234\",\"more\":1}],\"source\":{\"type\":\"Host\",\"more\":{},\"host\":{"
+		"\"path\":\"/usr/src/edu\",\"more\":1}},\"build\":{\"more\":1},\"signing\":{"
+		"\"mode\":\"None\",\"more\":1},\"modules\":[{\"name\":\"edu\",\"more\":null}]}}],\"classes\":[{"
+		"\"name\":\"edu\",\"more\":1,\"spec\":{\"more\":1,\"match\":[{\"bus\":\"PCI\","
+		"\"vendor\":\"1234\",\"more\":1}],\"resourceName\":\"farrier.dev/edu\"}}],"
+		"\"builds\":[{\"driver\":\"edu\",\"generation\":3,\"kernel\":\"6.1\",\"node\":"
+		"\"n2\",\"key\":\"k\",\"digest\":\"d\",\"more\":{\"votes\":[]}}],\"upgrade\":{"
+		"\"state\":\"drain-required\",\"more\":1}},\"status\":{\"kernel\":\"x\",\"more\":1,"
+		"\"drivers\":[{\"name\":\"edu\",\"state\":\"Transmogrified\"}]}}";
+	struct arena *a = arena_new(8 << 20);
+	struct json *j = NULL, *back = NULL;
+	const struct api_node_build *b;
+	struct err e = { 0 };
+	struct desired d;
+
+	assert_int_equal(json_parse(text, strlen(text), &j, NULL), 0);
+	if (desired_parse(a, j, &d, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(d.drivers.n, 1);
+	assert_string_equal(driver(&d, 0)->spec.source.host.path, "/usr/src/edu");
+	assert_int_equal(d.classes.n, 1);
+	assert_int_equal(d.builds.n, 1);
+	b = d.builds.items;
+	assert_string_equal(b->digest, "d");
+	assert_null(b->unsigned_digest);
+	assert_null(b->asked);
+	assert_int_equal(d.upgrade.state, API_UPGRADE_DRAIN);
+	/* what we do not know is kept for the agent that will */
+	assert_int_equal(desired_write(dir, j, &e), 1);
+	assert_int_equal(desired_read(a, dir, &back, &d, &e), 0);
+	assert_true(json_has(json_get(back, "spec"), "more"));
+	assert_int_equal(d.drivers.n, 1);
+	json_free(back);
+	json_free(j);
+	arena_free(a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -222,6 +268,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_name_twice, setup, teardown),
 		cmocka_unit_test(test_no_folder),
 		cmocka_unit_test_setup_teardown(test_cluster_word, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_newer_controller, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
