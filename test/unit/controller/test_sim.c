@@ -10,7 +10,12 @@
 
 #include <cmocka.h>
 
+#include "test/sim/agents.c"
+#include "test/sim/fleet.c"
+#include "test/sim/properties.c"
+#include "test/sim/server.c"
 #include "test/sim/sim.c"
+#include "test/sim/weather.c"
 
 enum { SEEDS = 500 };
 
