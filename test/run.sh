@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make test: everything that CI runs, from nothing. Each stage says how long it took; one that fails does not stop the
 # others; the last line is "N passed, N failed, N skipped" and the exit status says the same.
-# usage: run.sh [--long] [STAGE...]     stages: setup build lint kernels unit fuzz image cluster chart plugin vendors agent e2e
+# usage: run.sh [--long] [STAGE...]     stages: setup build lint kernels unit fuzz image cluster chart plugin vendors agent topology e2e
 #        --long adds: sim arm64 registry fuzzing plugin-long matrix standalone e2e-long gang volcano k8s-1.36
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -75,6 +75,7 @@ stage chart test/chart/run.sh
 stage plugin test/plugin/run.sh
 stage vendors test/vendors/run.sh
 stage agent test/agent/run.sh
+stage topology test/agent/topology.sh
 stage e2e test/e2e/run.sh
 if [ $long = 1 ]; then
 	stage sim env SEEDS=10000 build/unit/controller/test_sim
