@@ -7,7 +7,8 @@
 #   --real: kube-apiserver and etcd of the test cluster, with a fleet whose Nodes are made, and whose kubelets and agents
 #   are played, through the API (test/bench/scale/fleet). As root.
 # Prints "WHAT|OURS|PEER|RATIO", one line a figure; the server is named in it.
-# usage: scale.sh [--real] [NODES...]    default: 1000 100000; with --real: 1000     env: BEATS: heartbeats measured
+# usage: scale.sh [--real] [NODES...]    default: 1000 100000; with --real: 1000     env: BEATS: heartbeats measured;
+#        CONTROLLER_ARGS: more arguments, as --stream-lists
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 real=0
