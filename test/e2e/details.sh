@@ -76,7 +76,7 @@ switched_on() {
 	nodes=$(streams nodes) accs=$(streams acceleratornodes)
 	with_values --set startupTaint=$TAINT --set-json 'controller.extraArgs=["--stream-lists"]' || return
 	wait_for 300 "the controller" controllers_run --stream-lists with || fail "no controller leads with --stream-lists" || return
-	controllers_run --startup-taint with || fail "startupTaint is not among the controller's arguments" || return
+	wait_for 60 "its other option" controllers_run --startup-taint with || fail "startupTaint is not among the controller's arguments" || return
 	streamed() { [ "$(streams nodes)" -gt "$nodes" ] && [ "$(streams acceleratornodes)" -gt "$accs" ]; }
 	wait_for 120 "lists sent as streams" streamed || fail "streams of Nodes: $nodes, then $(streams nodes); of AcceleratorNodes: $accs, then $(streams acceleratornodes)"
 }
