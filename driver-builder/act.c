@@ -23,6 +23,11 @@ static uint64_t back_off(uint64_t attempts, uint64_t min_us, uint64_t max_us)
 	return MIN(us, max_us);
 }
 
+uint64_t act_retry_us(unsigned attempts)
+{
+	return back_off(attempts, STEP_RETRY_MIN_US, STEP_RETRY_MAX_US);
+}
+
 void agent_say(struct agent *a, bool is_good, const char *event, const char *driver,
 	const char *kernel, enum reason reason, const char *message)
 {
@@ -99,6 +104,8 @@ static void on_built(const struct build_result *res, void *user)
 	memcpy(rec.key, res->key, sizeof(rec.key));
 	if (res->err.code == 0) {
 		rec.build_seconds = res->build_seconds;
+		if (old && streq(old->key, rec.key))
+			memcpy(rec.signed_key, old->signed_key, sizeof(rec.signed_key));
 		(void)snprintf(text, sizeof(text), "%s in %.1f s, artifact %.12s",
 			res->is_pulled	 ? "taken from the registry"
 			: res->is_reused ? "taken from the store"
@@ -172,7 +179,10 @@ static void start_build(
 		const struct plan_pair *p = &s->in.drivers[i].pairs[x->kernel];
 
 		peers[i] = (struct build_peer){ d[i].name,
-			p->artifact == PLAN_ARTIFACT_READY ? p->key : NULL };
+			p->artifact == PLAN_ARTIFACT_READY ||
+					p->artifact == PLAN_ARTIFACT_UNSIGNED
+				? plan_built_key(p)
+				: NULL };
 	}
 	(void)snprintf(m->build_driver, sizeof(m->build_driver), "%s", q.driver);
 	(void)snprintf(m->build_kernel, sizeof(m->build_kernel), "%s", q.kernel->release);
@@ -286,7 +296,7 @@ static void on_step_done(const struct err *result, void *user)
 						   : REASON_LOAD_FAILED;
 	memcpy(st->message, result->text, sizeof(st->message));
 	st->attempts++;
-	st->retry_us = now + back_off(st->attempts, STEP_RETRY_MIN_US, STEP_RETRY_MAX_US);
+	st->retry_us = now + act_retry_us(st->attempts);
 	/* It was tried, and what worked is back: once is enough until something changes. */
 	if (result->code == -ECANCELED) {
 		st->retry_us = UINT64_MAX;
@@ -403,6 +413,9 @@ void act(struct agent *a, const struct seen *s, const struct plan *p)
 		} else if (x->verb == PLAN_KEEP || x->verb == PLAN_LET_GO) {
 			if (!a->work)
 				act_keep(a, s, x);
+		} else if (x->verb == PLAN_SIGN) {
+			if (!a->work)
+				act_sign(a, s, x);
 		} else if (!a->work) {
 			start_step(a, s, x);
 		}

@@ -53,9 +53,11 @@ struct agent {
 	struct {
 		enum plan_verb verb;
 		char driver[256], version[128], kernel[KERNEL_RELEASE_MAX], boot_id[64];
+		char unsigned_key[DIGEST_HEX + 1]; /* PLAN_SIGN: what becomes @key */
 		char key[DIGEST_HEX + 1], parameters[NOTE_PARAMETERS_MAX];
 		int64_t generation;
 		uint64_t start_us;
+		const struct kernel *on; /* PLAN_SIGN; as stage: for the worker only */
 		struct stage *
 			stage; /* points into the reconcile's arena: for the worker only */
 	} step;
@@ -79,6 +81,10 @@ void agent_metrics(struct agent *a, const struct seen *s, const struct plan *p,
 void agent_try_groups(void);
 /* act_keep.c: PLAN_KEEP and PLAN_LET_GO, in the one worker. */
 void act_keep(struct agent *a, const struct seen *s, const struct plan_action *x);
+/* act_sign.c: PLAN_SIGN, in the one worker. */
+void act_sign(struct agent *a, const struct seen *s, const struct plan_action *x);
+/* When a step that failed @attempts times is tried again. */
+uint64_t act_retry_us(unsigned attempts);
 /* Writes what is remembered to the disk. */
 void agent_save(struct agent *a);
 /* Logs, and tells the cluster as an Event. */

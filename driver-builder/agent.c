@@ -8,6 +8,7 @@
 #include <sys/inotify.h>
 
 #include "act.h"
+#include "external.h"
 #include "file.h"
 #include "gate.h"
 #include "kubelet.h"
@@ -261,7 +262,8 @@ static void on_inotify(int fd, uint32_t events, void *user)
 
 static int start_inotify(struct agent *a, struct err *e)
 {
-	static const char *const folders[] = { "lib/modules", "boot", "usr/src" };
+	static const char *const folders[] = { "lib/modules", "boot", "usr/src",
+		EXTERNAL_FOLDER };
 	const uint32_t mask = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
 			      IN_CLOSE_WRITE | IN_ATTRIB | IN_ONLYDIR;
 	char path[PATH_MAX];
@@ -277,6 +279,7 @@ static int start_inotify(struct agent *a, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
 		if (path_join(path, sizeof(path), a->o->env.root, folders[i], NULL) == 0)
 			(void)inotify_add_watch(a->inotify_fd, path, mask);
+	(void)inotify_add_watch(a->inotify_fd, EXTERNAL_FOLDER, mask); /* our own */
 	if (a->o->is_standalone)
 		(void)inotify_add_watch(a->inotify_fd, a->o->manifests, mask);
 	(void)inotify_add_watch(a->inotify_fd, a->o->env.run, IN_MOVED_TO | IN_ONLYDIR);

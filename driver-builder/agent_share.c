@@ -55,7 +55,8 @@ void agent_share(struct agent *a, const struct seen *s)
 			if (!share_is_ours(&a->memory.share, &s->desired->builds, &d[i],
 				    release, p))
 				continue;
-			again = publisher_add(a->publisher, d[i].name, release, p->key);
+			again = publisher_add(
+				a->publisher, d[i].name, release, plan_built_key(p));
 			if (again != UINT64_MAX)
 				agent_look(a, again > wall ? again - wall : 0);
 			return;

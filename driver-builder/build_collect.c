@@ -228,11 +228,13 @@ static int prove(struct work *w, const struct artifact *a, struct verify_report 
 
 	for (i = 0; i < w->modules_n; i++)
 		paths[i] = w->modules[i].path;
+	if (r == 0 && w->q->spec->signing.mode == API_SIGNING_EXTERNAL)
+		verify_kernel_allow_unsigned(v);
 	if (r == 0)
 		r = depends_paths(
 			w->q->state, a, w->arena, paths, BUILD_MODULES_MAX, &n, w->e);
 	if (r == 0)
-		r = verify_files(v, paths, n, reports, w->e);
+		r = verify_files_among(v, paths, w->modules_n, n, reports, w->e);
 	if (r < 0) {
 		/* The path of the build folder says nothing to anybody. */
 		char text[ERR_TEXT_MAX];

@@ -31,6 +31,7 @@ bool build_reuse(struct work *w)
 		.headers_digest = w->headers_digest,
 		.recipe = w->recipe,
 		.config_digest = w->config_digest,
+		.is_unsigned_fine = w->q->spec->signing.mode == API_SIGNING_EXTERNAL,
 		.modules = &w->q->spec->modules };
 	char from[DIGEST_HEX + 1];
 

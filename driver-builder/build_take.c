@@ -29,6 +29,7 @@ bool build_take(struct work *w)
 			q->published_key, w->res->key);
 		return false;
 	}
+	want.is_unsigned_fine = q->spec->signing.mode == API_SIGNING_EXTERNAL;
 	r = loop_new(&l, NULL, &e);
 	if (r == 0)
 		r = remote_pull(l, q->remote, &want, &e);

@@ -43,7 +43,7 @@ struct work {
 	struct artifact depends[STORE_DEPENDS_MAX]; /* what BUILD_DEPENDS[] names */
 	size_t depends_n;
 	char signer[10 + DIGEST_HEX +
-		    1]; /* "signed-by:<digest of the certificate>"; "" */
+		    1]; /* "signed-by:<digest of the certificate>", "signed-outside"; "" */
 	const char *signer_item;
 	struct list patches; /* of the key: @signer, or nothing */
 	char *config; /* of the kernel */

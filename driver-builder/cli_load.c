@@ -94,6 +94,7 @@ int cli_load(struct cli *c, int argc, char **argv)
 	const struct api_node_driver *driver;
 	const struct kernel *running;
 	const struct record *rec;
+	const char *key;
 	struct stage stage;
 	struct err e = { 0 };
 	int r;
@@ -110,20 +111,29 @@ int cli_load(struct cli *c, int argc, char **argv)
 			rec ? ": " : "", rec ? rec->message : "");
 		return cli_fail(c, &e);
 	}
+	key = rec->key;
+	if (driver->spec.signing.mode == API_SIGNING_EXTERNAL)
+		key = rec->signed_key;
+	if (!*key) {
+		r = err_reason(&e, -ENOENT, REASON_AWAITING_SIGNATURE,
+			"'%s' is built for '%s' and not signed yet", driver->name,
+			running->release);
+		return cli_fail(c, &e);
+	}
 	stage = (struct stage){ .env = &c->env,
 		.kernel = running,
 		.driver = driver->name,
 		.modules = &driver->spec.modules,
 		.firmware = &driver->spec.firmware,
-		.key = rec->key };
+		.key = key };
 	look_back(&s, &c->env, driver, &stage);
 	r = stage_replace(&stage, &e);
 	if (r == 0)
-		r = note_loaded(&s, &c->env, driver, running->release, rec->key, &e);
+		r = note_loaded(&s, &c->env, driver, running->release, key, &e);
 	if (r == -ECANCELED) {
 		struct err why = { 0 };
 
-		records_reject(s.records, driver->name, rec->key);
+		records_reject(s.records, driver->name, key);
 		if (records_write_notes(s.records, c->env.state, &why) < 0)
 			(void)err_wrap(&e, r, "not noted (%.200s)", why.text);
 	}

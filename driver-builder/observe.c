@@ -114,7 +114,7 @@ void seen_done(struct seen *s)
 	kernels_done(&s->kernels);
 }
 
-static struct plan_failure step_failure(
+struct plan_failure observe_failure(
 	const struct step *s, const char *key, int64_t generation)
 {
 	if (!s || s->reason == REASON_NONE || s->generation != generation ||
@@ -175,6 +175,11 @@ static void look_artifact(struct memory *m, struct arena *a, const struct list *
 		p->artifact = PLAN_ARTIFACT_READY;
 		p->key = arena_strdup(a, rec->key);
 		p->build_seconds = rec->build_seconds;
+	} else if (is_current && rec->reason == REASON_NONE && *rec->signed_key &&
+		   memory_artifact(m, rec->signed_key)) {
+		/* What was signed does not need what it was signed from. */
+		p->artifact = PLAN_ARTIFACT_READY;
+		p->key = arena_strdup(a, rec->key);
 	} else if (m->is_building && streq(m->build_driver, d->name) &&
 		   streq(m->build_kernel, k->release) &&
 		   memcmp(&m->build_print, now, sizeof(*now)) == 0) {
@@ -196,6 +201,9 @@ static void look_artifact(struct memory *m, struct arena *a, const struct list *
 	}
 	if (k->install == KERNEL_COMPLETE)
 		(void)map_del(m->seen_kernels, k->release);
+	if (p->artifact == PLAN_ARTIFACT_READY &&
+		d->spec.signing.mode == API_SIGNING_EXTERNAL)
+		observe_signed(m, a, d, k->release, p);
 }
 
 /* @is_listed: the host's boot shall load it by name, because its device is here. */
@@ -217,7 +225,7 @@ static void look_installed(struct memory *m, struct arena *a,
 	if (p->installed == PLAN_INSTALLED_SAME && is_listed &&
 		!boot_has_config(a, m->env->root, d->name, &d->spec.modules))
 		p->installed = PLAN_INSTALLED_OTHER;
-	p->install = step_failure(memory_step(m, "install", d->name, k->release),
+	p->install = observe_failure(memory_step(m, "install", d->name, k->release),
 		p->install_key, d->generation);
 }
 
@@ -335,7 +343,7 @@ static void look_notes(struct memory *m, struct arena *a, const struct seen *s,
 		observe_boot(m, a, s, running, d);
 	d->is_settling = load && load->done_us && now_us >= load->done_us &&
 			 now_us < load->done_us + SETTLE_US;
-	d->load = step_failure(
+	d->load = observe_failure(
 		load, d->unload || !running ? NULL : running->key, d->generation);
 }
 

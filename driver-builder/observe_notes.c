@@ -26,7 +26,9 @@ void observe_adopt(struct memory *m, const struct api_node_driver *d,
 				    d->spec.version ? d->spec.version : "") &&
 			    (source->type != API_SOURCE_HOST ||
 				    str_empty(source->host.sha256) ||
-				    streq(source->host.sha256, a->source_digest));
+				    streq(source->host.sha256, a->source_digest)) &&
+			    (!*a->signed_from ||
+				    d->spec.signing.mode == API_SIGNING_EXTERNAL);
 
 		for (size_t x = 0; fits && x < d->spec.modules.n; x++)
 			fits = artifact_find(a, wanted[x].name) != NULL;
@@ -36,7 +38,10 @@ void observe_adopt(struct memory *m, const struct api_node_driver *d,
 	}
 	if (best && snprintf(rec.driver, sizeof(rec.driver), "%s", d->name) > 0 &&
 		snprintf(rec.kernel, sizeof(rec.kernel), "%s", k->release) > 0) {
-		memcpy(rec.key, best->key, sizeof(rec.key));
+		memcpy(rec.key, *best->signed_from ? best->signed_from : best->key,
+			sizeof(rec.key));
+		if (*best->signed_from)
+			memcpy(rec.signed_key, best->key, sizeof(rec.signed_key));
 		rec.build_seconds = best->build_seconds;
 		m->is_noted |= records_set(m->records, &rec) == 0;
 	}

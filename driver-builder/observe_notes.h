@@ -10,6 +10,13 @@
 void observe_adopt(struct memory *m, const struct api_node_driver *d,
 	const struct kernel *k, const struct print *now);
 
+/* A built artifact that is signed from outside: ready once it is, which is another artifact. */
+void observe_signed(struct memory *m, struct arena *a, const struct api_node_driver *d,
+	const char *release, struct plan_pair *p);
+/* Of a step that was about @key and @generation; none when it was about others. */
+struct plan_failure observe_failure(
+	const struct step *s, const char *key, int64_t generation);
+
 /* Loaded, and not by us in this boot: by the host's, with what it was told. Noted before anything
  * changes that, so that a later change is seen. */
 void observe_boot(struct memory *m, struct arena *a, const struct seen *s,

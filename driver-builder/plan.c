@@ -6,6 +6,7 @@ const char *const plan_verb_names[] = {
 	[PLAN_UNLOAD] = "unload",
 	[PLAN_LOAD] = "load",
 	[PLAN_REPLACE] = "replace",
+	[PLAN_SIGN] = "sign",
 	[PLAN_INSTALL] = "install",
 	[PLAN_UNINSTALL] = "uninstall",
 	[PLAN_CANCEL] = "cancel",
@@ -20,6 +21,7 @@ static const enum api_driver_state driver_state[PLAN_ARTIFACTS_] = {
 	[PLAN_ARTIFACT_NONE] = API_DRIVER_PENDING,
 	[PLAN_ARTIFACT_WAITING] = API_DRIVER_PENDING,
 	[PLAN_ARTIFACT_BUILDING] = API_DRIVER_BUILDING,
+	[PLAN_ARTIFACT_UNSIGNED] = API_DRIVER_PENDING,
 	[PLAN_ARTIFACT_READY] = API_DRIVER_BUILT,
 	[PLAN_ARTIFACT_FAILED] = API_DRIVER_FAILED,
 	[PLAN_ARTIFACT_NOT_APPLICABLE] = API_DRIVER_NOT_APPLICABLE,
@@ -28,6 +30,7 @@ static const enum api_kernel_state kernel_state[PLAN_ARTIFACTS_] = {
 	[PLAN_ARTIFACT_NONE] = API_KERNEL_PENDING,
 	[PLAN_ARTIFACT_WAITING] = API_KERNEL_PENDING,
 	[PLAN_ARTIFACT_BUILDING] = API_KERNEL_BUILDING,
+	[PLAN_ARTIFACT_UNSIGNED] = API_KERNEL_PENDING,
 	[PLAN_ARTIFACT_READY] = API_KERNEL_READY,
 	[PLAN_ARTIFACT_FAILED] = API_KERNEL_FAILED,
 	[PLAN_ARTIFACT_NOT_APPLICABLE] = API_KERNEL_NOT_APPLICABLE,
@@ -68,6 +71,11 @@ static void say(struct maker *m, size_t driver, enum api_driver_state state,
 	m->p->drivers[driver] = (struct plan_say){
 		.state = state, .reason = reason, .message = message
 	};
+}
+
+const char *plan_built_key(const struct plan_pair *p)
+{
+	return p->unsigned_key ? p->unsigned_key : p->key;
 }
 
 static size_t count_loaded(const struct plan_driver *d)
@@ -205,6 +213,16 @@ static void plan_install(struct maker *m, size_t di, size_t ki)
 	}
 }
 
+/* Another signature than that of what is ready is taken over as well. */
+static void plan_sign(struct maker *m, size_t di, size_t ki)
+{
+	const struct plan_driver *d = &m->in->drivers[di];
+	const struct plan_pair *p = &d->pairs[ki];
+
+	if (!d->paused && !d->unload && p->sign_key && is_due(m, &p->sign))
+		act(m, PLAN_SIGN, di, ki);
+}
+
 static void plan_build(struct maker *m, size_t di, size_t ki)
 {
 	const struct plan_driver *d = &m->in->drivers[di];
@@ -266,8 +284,10 @@ static void plan_all(struct maker *m, const size_t *order)
 					plan_running(m, d, k);
 	}
 	for (size_t i = 0; i < in->n_kernels; i++)
-		for (size_t d = 0; d < in->n_drivers; d++)
+		for (size_t d = 0; d < in->n_drivers; d++) {
+			plan_sign(m, d, order[i]);
 			plan_install(m, d, order[i]);
+		}
 	for (size_t d = 0; d < in->n_drivers; d++)
 		for (size_t k = 0; k < in->n_kernels; k++)
 			is_wanted |= in->drivers[d].pairs[k].artifact ==
@@ -339,9 +359,9 @@ int plan_make(
 	size_t pairs = in->n_drivers * in->n_kernels;
 	size_t *order = kernel_order(a, in);
 
-	/* At most one of load/replace/unload a driver, install and build a pair, one cancel, one
+	/* At most one of load/replace/unload a driver, sign, install and build a pair, one cancel, one
 	 * about the boot loader. */
-	p.actions = arena_array(a, in->n_drivers + 2 * pairs + 2, sizeof(*p.actions));
+	p.actions = arena_array(a, in->n_drivers + 3 * pairs + 2, sizeof(*p.actions));
 	p.drivers = arena_array(a, in->n_drivers + 1, sizeof(*p.drivers));
 	p.kernels = arena_array(a, pairs + 1, sizeof(*p.kernels));
 	if (!order || !p.actions || !p.drivers || !p.kernels)

@@ -12,6 +12,7 @@ enum plan_artifact {
 	PLAN_ARTIFACT_NONE, /* not in the store: has to be built */
 	PLAN_ARTIFACT_WAITING, /* cannot be tried yet: the kernel is half installed */
 	PLAN_ARTIFACT_BUILDING,
+	PLAN_ARTIFACT_UNSIGNED, /* in the store, and waits for a signature from outside */
 	PLAN_ARTIFACT_READY, /* in the store and verified against this kernel */
 	PLAN_ARTIFACT_FAILED, /* tried again at retry_at_us */
 	PLAN_ARTIFACT_NOT_APPLICABLE, /* the source says: not for this kernel */
@@ -35,8 +36,15 @@ struct plan_failure {
 struct plan_pair {
 	enum plan_artifact artifact;
 	const char *key; /* content key, NULL when it cannot be told yet */
+	const char *
+		unsigned_key; /* of the artifact that @key is, or will be, signed from outside;
+				     NULL: signed here or not at all */
+	const char *
+		sign_key; /* what signatures that are there now would make of it, and which the store
+				 has not; NULL: nothing to do */
+	struct plan_failure sign; /* why that failed */
 	struct plan_failure
-		failure; /* artifact FAILED, WAITING, NOT_APPLICABLE: why; BUILDING:
+		failure; /* artifact FAILED, WAITING, UNSIGNED, NOT_APPLICABLE: why; BUILDING:
 				       why the last try of the same failed, if it did */
 	int64_t build_seconds;
 	const char *digest; /* under which we published it; NULL: we did not */
@@ -97,6 +105,7 @@ enum plan_verb {
 	PLAN_UNLOAD, /* modules of a driver whose unload is intended */
 	PLAN_LOAD, /* modules that are not loaded, rivals out first */
 	PLAN_REPLACE, /* unload another build's modules, load ours */
+	PLAN_SIGN, /* puts signatures from outside behind the modules */
 	PLAN_INSTALL, /* for the host's own boot */
 	PLAN_UNINSTALL,
 	PLAN_CANCEL, /* the running build is wanted by nobody any more */
@@ -131,6 +140,9 @@ struct plan {
 /* Same input, same plan. -ENOMEM. */
 int plan_make(struct arena *a, const struct plan_input *in, uint64_t now_us,
 	struct plan *ret) _must_check_;
+
+/* The key of what was built, whoever signs it: what is shared, and what other builds depend on. */
+const char *plan_built_key(const struct plan_pair *p);
 
 /* True when every module of @d that is loaded is the wanted build, as far as the kernel and our
  * notes can tell. */

@@ -72,6 +72,7 @@ static int parse_record(struct records *r, const struct json *j)
 		!COPY(rec.print.spec, j, "spec") ||
 		!COPY(rec.print.source, j, "source") ||
 		!COPY(rec.print.headers, j, "headers") || !COPY(rec.key, j, "key") ||
+		!COPY(rec.signed_key, j, "signedKey") ||
 		!COPY(rec.message, j, "message") || !*rec.driver || !*rec.kernel)
 		return -EBADMSG;
 	return records_set(r, &rec);
@@ -147,6 +148,8 @@ static struct json *print_record(const struct record *rec)
 		json_set_str(j, "source", rec->print.source) < 0 ||
 		json_set_str(j, "headers", rec->print.headers) < 0 ||
 		json_set_str(j, "key", rec->key) < 0 ||
+		json_set_str(j, "signedKey", *rec->signed_key ? rec->signed_key : NULL) <
+			0 ||
 		json_set_int(j, "buildSeconds", rec->build_seconds) < 0 ||
 		json_set_str(j, "reason", reason_name(rec->reason)) < 0 ||
 		json_set_str(j, "message", rec->message) < 0 ||
@@ -263,6 +266,19 @@ int records_set(struct records *r, const struct record *rec)
 	return map_set(r->records, name, own);
 }
 
+void records_set_signed(struct records *r, const char *driver, const char *kernel,
+	const char *key, const char *signed_key)
+{
+	char name[400];
+	struct record *rec;
+
+	pair_name(name, driver, kernel);
+	rec = map_get(r->records, name);
+	if (rec && streq(rec->key, key))
+		(void)snprintf(
+			rec->signed_key, sizeof(rec->signed_key), "%s", signed_key);
+}
+
 static bool agrees(const char *then, const char *now)
 {
 	return !*now || streq(then, now);
@@ -313,16 +329,21 @@ int records_set_note(struct records *r, const struct note *n)
 int records_keys(const struct records *r, struct arena *a, struct list *ret)
 {
 	const char **keys = arena_array(
-		a, map_len(r->records) + map_len(r->notes) + 1, sizeof(*keys));
+		a, 2 * map_len(r->records) + map_len(r->notes) + 1, sizeof(*keys));
 	const char *name;
 	size_t it = 0, n = 0;
 	void *value;
 
 	if (!keys)
 		return -ENOMEM;
-	while (map_next(r->records, &it, &name, &value))
-		if (*((struct record *)value)->key)
-			keys[n++] = ((struct record *)value)->key;
+	while (map_next(r->records, &it, &name, &value)) {
+		const struct record *rec = value;
+
+		if (*rec->key)
+			keys[n++] = rec->key;
+		if (*rec->signed_key)
+			keys[n++] = rec->signed_key;
+	}
 	it = 0;
 	while (map_next(r->notes, &it, &name, &value))
 		if (*((struct note *)value)->key)

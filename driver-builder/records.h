@@ -19,6 +19,7 @@ struct record { /* one driver for one kernel */
 	char driver[256], kernel[65];
 	struct print print;
 	char key[DIGEST_HEX + 1]; /* "" when unknown */
+	char signed_key[DIGEST_HEX + 1]; /* what was signed from outside of @key; "" */
 	int64_t build_seconds;
 	enum reason reason; /* REASON_NONE: succeeded */
 	char message[ERR_TEXT_MAX];
@@ -69,6 +70,10 @@ int records_set_note(struct records *r, const struct note *n) _must_check_;
 /* Notes that @key was tried for @driver and what was loaded before is loaded again. Without a note of that
  * there is nothing to go back to, and nothing is noted. */
 void records_reject(struct records *r, const char *driver, const char *key);
+
+/* Notes what was signed of the record's artifact @key; nothing without such a record. */
+void records_set_signed(struct records *r, const char *driver, const char *kernel,
+	const char *key, const char *signed_key);
 
 /* All keys that records and notes name (const char *, borrowed until the next change). */
 int records_keys(const struct records *r, struct arena *a, struct list *ret) _must_check_;

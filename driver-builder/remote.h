@@ -46,6 +46,7 @@ struct remote_want {
 	const char *digest; /* of the manifest, from the API server */
 	const char *
 		unsigned_digest; /* that builders agreed on (unsigned.h); NULL: one was enough */
+	bool is_unsigned_fine; /* they are signed later, here */
 	/* Our own (reuse.h): what a manifest says of them is not believed. NULL: left alone. */
 	const char *recipe, *config_digest;
 };

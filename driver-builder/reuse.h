@@ -19,6 +19,7 @@ struct reuse_request {
 	const struct kernel *kernel;
 	const char *key, *headers_digest; /* of the build that this stands in for */
 	const char *recipe, *config_digest;
+	bool is_unsigned_fine; /* they are signed later (verify_kernel_allow_unsigned()) */
 	const struct list *modules; /* struct api_module: the artifact must have each */
 };
 

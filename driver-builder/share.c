@@ -91,10 +91,11 @@ int share_look(struct share *s, struct arena *a, const struct list *builds,
 	name = arena_fmt(a, "%s %s", d->name, kernel);
 	if (!name)
 		return -ENOMEM;
-	if (p->artifact == PLAN_ARTIFACT_READY) {
+	if (p->artifact == PLAN_ARTIFACT_READY || p->artifact == PLAN_ARTIFACT_UNSIGNED) {
 		if (s->waits)
 			(void)map_del(s->waits, name);
-		return publish_find(s->state, p->key, &pub) ? tell(a, &pub, p) : 0;
+		return publish_find(s->state, plan_built_key(p), &pub) ? tell(a, &pub, p)
+								       : 0;
 	}
 	if (p->artifact != PLAN_ARTIFACT_NONE || !publish_is_shareable(&d->spec.source))
 		return 0;
@@ -121,7 +122,10 @@ bool share_is_ours(const struct share *s, const struct list *builds,
 {
 	const struct api_node_build *b;
 
-	if (!s->is_on || p->artifact != PLAN_ARTIFACT_READY ||
+	/* What waits for its signature is shared as it is: each node signs for itself. */
+	if (!s->is_on ||
+		(p->artifact != PLAN_ARTIFACT_READY &&
+			p->artifact != PLAN_ARTIFACT_UNSIGNED) ||
 		!publish_is_shareable(&d->spec.source))
 		return false;
 	b = share_find(builds, d->name, d->generation, kernel);

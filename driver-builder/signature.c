@@ -357,8 +357,7 @@ static CMS_ContentInfo *sign(
 	return NULL;
 }
 
-/* The signature, what the kernel wants to know of it, and the magic. */
-static int with_trailer(const uint8_t *der, size_t n, char **ret, size_t *ret_len)
+int signature_trailer(const void *der, size_t n, char **ret, size_t *ret_len)
 {
 	static const char magic[] = "~Module signature appended~\n";
 	const uint8_t info[12] = { [2] = 2 /* PKCS#7 */,
@@ -396,7 +395,7 @@ int signature_make(const char *key, const char *cert, const void *data, size_t l
 		r = err_set(e, -EINVAL, "libcrypto cannot sign with '%s'", key);
 	n = r == 0 ? i2d_CMS_ContentInfo(cms, &der) : 0;
 	if (r == 0)
-		r = n > 0 ? with_trailer(der, (size_t)n, ret, ret_len) : -ENOMEM;
+		r = n > 0 ? signature_trailer(der, (size_t)n, ret, ret_len) : -ENOMEM;
 	OPENSSL_free(der);
 	CMS_ContentInfo_free(cms);
 	EVP_PKEY_free(pkey);

@@ -50,6 +50,11 @@ bool cert_is_signer(const struct cert *c, const struct signer *s);
 int signature_check(const struct signature *s, const struct cert *c, const void *data,
 	size_t len, struct err *e) _must_check_;
 
+/* What stands behind a signed module: the signature @der (at most SIGNATURE_BYTES_MAX), what the kernel
+ * wants to know of it, and the magic. *ret is the caller's. -ENOMEM. */
+int signature_trailer(const void *der, size_t n, char **ret, size_t *ret_len)
+	_must_check_;
+
 /* A signature as the kernel's own scripts/sign-file makes it, trailer and all, to be put behind
  * @data. SHA-256; equal bytes for equal input (RSA). @key and @cert: PEM or DER files. The
  * certificate has to be of the key (-EINVAL). *ret is the caller's. */

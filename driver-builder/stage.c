@@ -57,7 +57,7 @@ static int prove(const struct stage *s, struct proved *p, struct err *e)
 		r = depends_paths(s->env->state, &p->artifact, p->a, p->paths,
 			VERIFY_SIBLINGS_MAX, &n, e);
 	if (r == 0)
-		r = verify_files(v, p->paths, n, reports, e);
+		r = verify_files_among(v, p->paths, p->artifact.modules_n, n, reports, e);
 	return r < 0 ? err_wrap(e, r, "verify for '%s'", s->kernel->release) : 0;
 }
 

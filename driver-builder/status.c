@@ -44,7 +44,7 @@ static int add_driver(struct maker *m, size_t di, struct api_node_driver_status 
 {
 	const struct plan_driver *d = &m->s->in.drivers[di];
 	const struct plan_say *say = &m->p->drivers[di];
-	bool is_any_loaded = false;
+	bool is_any_loaded = false, is_awaiting = false;
 
 	*out = (struct api_node_driver_status){
 		.name = d->name,
@@ -57,8 +57,10 @@ static int add_driver(struct maker *m, size_t di, struct api_node_driver_status 
 		.bound = d->bound,
 	};
 	for (size_t k = 0; k < m->s->in.n_kernels; k++)
-		if (m->s->in.kernels[k].is_running)
-			out->artifact = d->pairs[k].key;
+		if (m->s->in.kernels[k].is_running) {
+			out->artifact = plan_built_key(&d->pairs[k]);
+			is_awaiting = d->pairs[k].artifact == PLAN_ARTIFACT_UNSIGNED;
+		}
 	for (size_t i = 0; i < d->n_modules; i++) {
 		is_any_loaded |= d->modules[i].is_loaded;
 		if (d->modules[i].is_loaded && !out->srcversion)
@@ -69,6 +71,9 @@ static int add_driver(struct maker *m, size_t di, struct api_node_driver_status 
 		m->is_failed = true;
 		worst(m, d->name, NULL, say->reason, say->message);
 	}
+	/* No failure, but somebody has to do something. */
+	if (is_awaiting && say->state == API_DRIVER_PENDING)
+		worst(m, d->name, NULL, say->reason, say->message);
 	m->is_busy |= say->state == API_DRIVER_BUILDING ||
 		      say->state == API_DRIVER_PENDING;
 	if (!d->unload) {
@@ -104,13 +109,15 @@ static int add_kernel(struct maker *m, size_t ki, struct api_node_kernel *out)
 			.state = (int)state,
 			.reason = reason_name(f->reason),
 			.message = f->message ? f->message : "",
-			.artifact = p->key,
+			.artifact = plan_built_key(p),
 			.build_seconds = p->build_seconds,
 			.generation = pd->generation,
 			.digest = p->digest,
 			.unsigned_digest = p->unsigned_digest,
 		};
 		m->is_busy |= state == API_KERNEL_BUILDING;
+		if (p->artifact == PLAN_ARTIFACT_UNSIGNED && k->is_next && !k->is_running)
+			worst(m, pd->name, k->release, f->reason, f->message);
 		if (state == API_KERNEL_FAILED && k->is_next && !k->is_running) {
 			m->is_degraded = true;
 			worst(m, pd->name, k->release, f->reason, f->message);

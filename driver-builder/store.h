@@ -38,6 +38,8 @@ struct artifact {
 	char recipe[DIGEST_HEX + 1], config_digest[DIGEST_HEX + 1];
 	char reused_from[DIGEST_HEX +
 			 1]; /* key of the artifact whose modules these are; "" */
+	char signed_from[DIGEST_HEX +
+			 1]; /* key of the artifact that was signed from outside; "" */
 	bool is_compiled; /* by this node: not taken from a registry or another kernel's */
 	struct artifact_module *modules;
 	size_t modules_n;

@@ -75,6 +75,7 @@ static struct json *artifact_json(const struct artifact *a)
 		set_digest(j, "recipe", a->recipe) < 0 ||
 		set_digest(j, "configDigest", a->config_digest) < 0 ||
 		set_digest(j, "reusedFrom", a->reused_from) < 0 ||
+		set_digest(j, "signedFrom", a->signed_from) < 0 ||
 		set_digest(j, "package", a->package) < 0 ||
 		(a->is_compiled && json_set_bool(j, "compiled", true) < 0) ||
 		set_depends(j, a) < 0) {
@@ -217,6 +218,8 @@ static int parse_head(const struct json *j, struct artifact *m, struct err *e)
 		r = get_digest(j, "configDigest", m->config_digest, e);
 	if (r == 0)
 		r = get_digest(j, "reusedFrom", m->reused_from, e);
+	if (r == 0)
+		r = get_digest(j, "signedFrom", m->signed_from, e);
 	if (r == 0 && json_has(j, "package"))
 		r = STR(package, "package");
 	m->is_compiled = json_get_bool(j, "compiled", false);

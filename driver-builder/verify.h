@@ -34,6 +34,9 @@ int verify_kernel_open(const struct kernel *k, const char *root,
 int verify_kernel_open_bare(const struct kernel *k, const char *root,
 	struct verify_kernel **ret, struct err *e) _must_check_;
 void verify_kernel_free(struct verify_kernel *v);
+/* From now on a module without a signature passes, though the kernel may demand one: it is signed later,
+ * and proved again then. */
+void verify_kernel_allow_unsigned(struct verify_kernel *v);
 DEFINE_CLEANUP(struct verify_kernel, verify_kernel_free)
 /* The vermagic flags ("SMP preempt mod_unload modversions ") that a configuration gives. Pure. */
 int verify_flags(const char *config, const char *machine, char *out, size_t size);
@@ -63,3 +66,7 @@ int verify_module(const struct verify_kernel *v, const struct elf *m,
  * @reports has @n elements. Stops at the first refusal, whose path is in the text. */
 int verify_files(const struct verify_kernel *v, const char *const *paths, size_t n,
 	struct verify_report *reports, struct err *e) _must_check_;
+/* As verify_files() for the first @n of @all files; the others, loaded before them, only lend their
+ * exports. They were proved for themselves. */
+int verify_files_among(const struct verify_kernel *v, const char *const *paths, size_t n,
+	size_t all, struct verify_report *reports, struct err *e) _must_check_;

@@ -16,6 +16,7 @@ struct verify_kernel {
 	bool has_modversions;
 	bool needs_namespaces; /* refuses a symbol whose namespace is not imported */
 	struct trust *trust;
+	bool is_unsigned_fine; /* verify_kernel_allow_unsigned() */
 	char flags[VERIFY_TEXT_MAX]; /* of vermagic, for the kernel's own machine */
 	uint16_t machine;
 	struct map *

@@ -415,8 +415,9 @@ static const struct field signing_fields[] = {
 		SIGNING(mode),
 		.names = signing_names,
 		.def = API_SIGNING_NONE,
-		.doc = "Who signs: None, Secret (a key in the cluster) or External (an outside "
-		       "signer)." },
+		.doc = "Who signs: None, Secret (a key in the cluster) or External: what is built is "
+		       "neither loaded nor staged until there is a signature from outside for "
+		       "each module (AwaitingSignature names them by their digests)." },
 	{ .name = "secretRef",
 		.type = FIELD_STR,
 		SIGNING(secret_ref),

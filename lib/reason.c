@@ -52,6 +52,11 @@ static const struct {
 	[REASON_KEY_REJECTED] = { "KeyRejected",
 		"the kernel trusts no key that signed the module: set signing.mode to Secret with a "
 		"key that is enrolled (mokutil --import), or enrol the key" },
+	[REASON_AWAITING_SIGNATURE] = { "AwaitingSignature",
+		"sign each file that the message names (openssl cms -sign -binary -noattr "
+		"-nosmimecap -nocerts -outform DER, or the kernel's sign-file -p) and put the "
+		"signature as <SHA-256>.p7s into /etc/farrier/signatures on the node, or into the "
+		"ConfigMap that the chart's driverBuilder.signatures names" },
 	[REASON_MODULE_INVALID] = { "ModuleInvalid",
 		"the file is no kernel module for this machine: check the source's build and "
 		"spec.modules[].name" },

@@ -70,6 +70,10 @@ static void test_signed_build(void **state)
 	(void)snprintf(folder, sizeof(folder), "%s/signing", f->state);
 	j->q.signing = folder;
 	assert_int_equal(build_key(&j->q, keys[0], &e), 0);
+	/* What waits for a signature is never taken for what needs none. */
+	j->spec.signing.mode = API_SIGNING_EXTERNAL;
+	assert_int_equal(build_key(&j->q, keys[1], &e), 0);
+	assert_string_not_equal(keys[0], keys[1]);
 	j->spec.signing.mode = API_SIGNING_SECRET;
 	j->spec.signing.secret_ref = "first";
 	res = run(j, -1, REASON_KEY_REJECTED);

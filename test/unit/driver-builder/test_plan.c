@@ -271,6 +271,55 @@ static void load_failed(struct world *w)
 	w->drivers[0].load = (struct plan_failure){ REASON_LOAD_FAILED, "no", 500 };
 }
 
+static void awaiting(struct world *w)
+{
+	done(w);
+	set_pair(w, 0, 0, PLAN_ARTIFACT_UNSIGNED, PLAN_INSTALLED_NONE);
+	w->pairs[0][0].key = NULL;
+	w->pairs[0][0].unsigned_key = "bare";
+	w->pairs[0][0].failure = (struct plan_failure){ REASON_AWAITING_SIGNATURE,
+		"waits", 0 };
+}
+static void running_awaits(struct world *w)
+{
+	awaiting(w);
+	w->pairs[0][1] = w->pairs[0][0];
+	w->pairs[0][1].installed = PLAN_INSTALLED_OTHER;
+	w->drivers[0].proceed_generation = 2;
+}
+static void first_awaits(struct world *w)
+{
+	running_awaits(w);
+	w->modules[0][0].is_loaded = false;
+}
+static void signature_there(struct world *w)
+{
+	awaiting(w);
+	w->pairs[0][0].sign_key = "signed";
+}
+static void signature_there_paused(struct world *w)
+{
+	signature_there(w);
+	w->drivers[0].paused = true;
+}
+static void signature_bad(struct world *w)
+{
+	signature_there(w);
+	w->pairs[0][0].sign = (struct plan_failure){ REASON_KEY_REJECTED, "no", 600 };
+	w->pairs[0][0].failure = w->pairs[0][0].sign;
+}
+static void other_signature(struct world *w)
+{
+	done(w);
+	w->pairs[0][1].unsigned_key = "bare";
+	w->pairs[0][1].sign_key = "newer";
+}
+static void awaiting_kept(struct world *w)
+{
+	awaiting(w);
+	w->drivers[0].on_unbuildable = API_UNBUILDABLE_KEEP;
+}
+
 static void keep_wanted(struct world *w)
 {
 	next_fails(w);
@@ -402,6 +451,25 @@ static const struct {
 		REASON_NONE, API_KERNEL_PENDING, UINT64_MAX },
 	{ "installing failed", install_failed, "", API_DRIVER_LOADED, REASON_NONE,
 		API_KERNEL_READY, 500 },
+	{ "waits for a signature: not built again, not installed", awaiting, "",
+		API_DRIVER_LOADED, REASON_NONE, API_KERNEL_PENDING, UINT64_MAX },
+	{ "the running kernel's waits: what is loaded stays, permitted or not",
+		running_awaits, "", API_DRIVER_PENDING, REASON_AWAITING_SIGNATURE,
+		API_KERNEL_PENDING, UINT64_MAX },
+	{ "the first one waits: not loaded", first_awaits, "", API_DRIVER_PENDING,
+		REASON_AWAITING_SIGNATURE, API_KERNEL_PENDING, UINT64_MAX },
+	{ "its signature came", signature_there, "sign:edu@6.1.0-56", API_DRIVER_LOADED,
+		REASON_NONE, API_KERNEL_PENDING, UINT64_MAX },
+	{ "its signature came, paused", signature_there_paused, "", API_DRIVER_LOADED,
+		REASON_NONE, API_KERNEL_PENDING, UINT64_MAX },
+	{ "its signature is none: looked at again later", signature_bad, "",
+		API_DRIVER_LOADED, REASON_NONE, API_KERNEL_PENDING, 600 },
+	{ "another signature: what is ready stays ready", other_signature,
+		"sign:edu@6.1.0-47", API_DRIVER_LOADED, REASON_NONE, API_KERNEL_READY,
+		UINT64_MAX },
+	{ "the last good kernel is kept while a signature is waited for", awaiting_kept,
+		"keep@6.1.0-47", API_DRIVER_LOADED, REASON_NONE, API_KERNEL_PENDING,
+		UINT64_MAX },
 	{ "loading failed", load_failed, "", API_DRIVER_FAILED, REASON_LOAD_FAILED,
 		API_KERNEL_READY, 500 },
 };
@@ -482,6 +550,12 @@ static void world_random(struct world *w)
 			set_pair(w, d, k, below(PLAN_ARTIFACTS_), below(3));
 			if (x->pairs[k].artifact == PLAN_ARTIFACT_BUILDING)
 				w->in.is_building = true;
+			if (x->pairs[k].artifact == PLAN_ARTIFACT_UNSIGNED ||
+				(x->pairs[k].artifact == PLAN_ARTIFACT_READY &&
+					below(4) == 0)) {
+				x->pairs[k].unsigned_key = "bare";
+				x->pairs[k].sign_key = below(2) ? "key" : NULL;
+			}
 		}
 	}
 }
@@ -545,6 +619,11 @@ static void check_plan(const struct world *w, const struct plan *p)
 			assert_int_equal(
 				d->pairs[x->kernel].artifact, PLAN_ARTIFACT_READY);
 		}
+		if (x->verb == PLAN_SIGN)
+			assert_true(!d->unload && d->pairs[x->kernel].sign_key);
+		if (x->verb == PLAN_INSTALL)
+			assert_int_equal(
+				d->pairs[x->kernel].artifact, PLAN_ARTIFACT_READY);
 		if (x->verb == PLAN_INSTALL || x->verb == PLAN_UNINSTALL)
 			assert_false(w->kernels[x->kernel].is_bare);
 		/* What is loaded is never loaded once more over itself. */
@@ -588,6 +667,11 @@ static void apply(struct world *w, const struct plan_action *x)
 		d->loaded_key = p->key;
 		d->is_reload_needed = false;
 		d->load.reason = REASON_NONE;
+		break;
+	case PLAN_SIGN:
+		p->artifact = PLAN_ARTIFACT_READY;
+		p->key = p->sign_key;
+		p->sign_key = NULL;
 		break;
 	case PLAN_INSTALL:
 		p->installed = PLAN_INSTALLED_SAME;

@@ -60,6 +60,9 @@ static void test_round_trip(void **state)
 	rec = make("edu", "6.1.0-56", "k2");
 	assert_int_equal(records_set(r, &rec), 0);
 	assert_int_equal(records_set_note(r, &note), 0);
+	records_set_signed(r, "edu", "6.1.0-56", "k2", "s2");
+	records_set_signed(r, "edu", "6.1.0-47", "k0", "s0"); /* of an older build */
+	records_set_signed(r, "other", "6.1.0-47", "k1", "s1");
 	assert_int_equal(records_write(r, dir, NULL), 0);
 	records_free(r);
 
@@ -74,7 +77,9 @@ static void test_round_trip(void **state)
 	assert_int_equal(back->attempts, 2);
 	assert_string_equal(records_note(r, "edu")->boot_id, "boot");
 	assert_int_equal(records_keys(r, a, &keys), 0);
-	assert_int_equal(keys.n, 3);
+	assert_int_equal(keys.n, 4);
+	assert_string_equal(back->signed_key, "s2");
+	assert_string_equal(records_get(r, "edu", "6.1.0-47")->signed_key, "");
 	records_prune(r, is_new, NULL);
 	assert_null(records_get(r, "edu", "6.1.0-47"));
 	assert_non_null(records_get(r, "edu", "6.1.0-56"));

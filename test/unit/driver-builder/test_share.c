@@ -247,9 +247,11 @@ static void test_take_only_what_we_would_build(void **state)
 {
 	struct fixture *f = *state;
 	struct remote remote = { .registry = "127.0.0.1:1/x" };
+	const struct api_driver_spec spec = { .version = "1.0" };
 	struct build_request q = { .state = f->dir,
 		.root = f->dir,
 		.driver = "edu",
+		.spec = &spec,
 		.remote = &remote,
 		.published_key = OTHER_KEY,
 		.published_digest = DIGEST };

@@ -238,6 +238,43 @@ static void test_cases(void **state)
 	}
 }
 
+static void test_signed_later(void **state)
+{
+	static const struct {
+		const char *name;
+		struct made m;
+		enum reason reason;
+	} later[] = {
+		{ "unsigned", { INFO("6.1.0-56 " FLAGS), N(good), .layout_crc = 7 }, 0 },
+		{ "a signature that is none",
+			{ INFO("6.1.0-56 " FLAGS), N(good), .layout_crc = 7,
+				.is_signed = true },
+			REASON_KEY_REJECTED },
+		{ "unsigned, another CRC",
+			{ INFO("6.1.0-56 " FLAGS), N(changed), .layout_crc = 7 },
+			REASON_SYMBOL_CRC_MISMATCH },
+	};
+	struct verify_kernel *v = open_kernel(
+		*state, CONFIG "CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_FORCE=y\n");
+
+	verify_kernel_allow_unsigned(v);
+	for (size_t i = 0; i < ARRAY_SIZE(later); i++) {
+		struct verify_report rep;
+		struct err e = { 0 };
+		struct elf elf;
+		size_t len;
+		uint8_t *bytes = make_module(&later[i].m, &len);
+
+		assert_int_equal(elf_parse(bytes, len, &elf, &e), 0);
+		if (verify_module(v, &elf, NULL, 0, &rep, &e) != e.code ||
+			e.reason != later[i].reason)
+			fail_msg("case '%s': %s", later[i].name, e.text);
+		elf_done(&elf);
+		free(bytes);
+	}
+	verify_kernel_free(v);
+}
+
 static int check_pair(
 	const struct place *p, const struct made_symbol *provider, struct err *e)
 {
@@ -262,6 +299,36 @@ static int check_pair(
 	r = verify_files(v, paths, 2, reps, e);
 	verify_kernel_free(v);
 	return r;
+}
+
+/* What was proved for itself only lends its exports. */
+static void test_lenders(void **state)
+{
+	const struct place *p = *state;
+	const struct made a = { INFO("6.1.0-56 " FLAGS), importer, 1, .layout_crc = 7 };
+	const struct made b = { INFO("6.1.0-56 SMP "), exporter, 1, .layout_crc = 7 };
+	struct verify_kernel *v = open_kernel(p, CONFIG);
+	struct verify_report reps[2];
+	char pa[PATH_MAX], pb[PATH_MAX];
+	const char *paths[] = { pa, pb };
+	struct err e = { 0 };
+	uint8_t *bytes;
+	size_t len;
+
+	bytes = make_module(&a, &len);
+	put(p, "a.ko", bytes, len);
+	free(bytes);
+	bytes = make_module(&b, &len);
+	put(p, "b.ko", bytes, len);
+	free(bytes);
+	(void)snprintf(pa, sizeof(pa), "%s/a.ko", p->dir);
+	(void)snprintf(pb, sizeof(pb), "%s/b.ko", p->dir);
+	assert_true(verify_files(v, paths, 2, reps, &e) < 0);
+	assert_int_equal(e.reason, REASON_VERMAGIC_MISMATCH);
+	assert_int_equal(verify_files_among(v, paths, 1, 2, reps, &e), 0);
+	assert_true(verify_files_among(v, paths, 1, 1, reps, &e) < 0);
+	assert_int_equal(e.reason, REASON_SYMBOL_MISSING);
+	verify_kernel_free(v);
 }
 
 static void test_siblings(void **state)
@@ -435,7 +502,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_cases),
+		T(test_signed_later),
 		T(test_siblings),
+		T(test_lenders),
 		T(test_name_clash),
 		T(test_firmware),
 		T(test_without_headers),
