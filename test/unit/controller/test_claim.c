@@ -93,6 +93,26 @@ static void test_one_builds_others_take(void **state)
 	fleet_done(&f);
 }
 
+/* Built and published, and waiting for a signature from outside: the others need not compile it. */
+static void test_unsigned_is_taken(void **state)
+{
+	struct fleet f;
+
+	fleet_init(&f, 3);
+	(void)plan(&f, ~0U);
+	f.rows[0].artifact = KEY;
+	assert_int_equal(plan(&f, ~0U), 0);
+	f.rows[0].digest = DIGEST;
+	assert_int_equal(plan(&f, ~0U), 3); /* its own node is told as well */
+	assert_string_equal(said(&f, 2)->digest, DIGEST);
+	/* taken, and waiting as well: nobody is asked for anything any more */
+	f.rows[1] = f.rows[2] = f.rows[0];
+	f.rows[1].digest = f.rows[2].digest = NULL;
+	f.now += 10 * LIMIT;
+	assert_int_equal(plan(&f, ~0U), 0);
+	fleet_done(&f);
+}
+
 static void test_passes_on(void **state)
 {
 	struct fleet f;
@@ -260,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_may_build),
 		cmocka_unit_test(test_architectures),
 		cmocka_unit_test(test_one_builds_others_take),
+		cmocka_unit_test(test_unsigned_is_taken),
 		cmocka_unit_test(test_passes_on),
 		cmocka_unit_test(test_who_has_it_publishes),
 		cmocka_unit_test(test_only_whom_the_admin_names),
