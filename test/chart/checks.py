@@ -71,6 +71,20 @@ def quorum():
         assert not want or (args[args.index("--quorum") + 1] == want and args[args.index("--builders") + 1] == "a,b*"), f"{args}"
 
 
+@check("chart: signatures from outside")
+def signatures():
+    def agent(*sets):
+        d = [x for x in of(render(*sets), "DaemonSet") if x["metadata"]["name"].endswith("driver-builder")][0]
+        return d["spec"]["template"]["spec"]
+
+    spec = agent("driverBuilder.signatures=sigs")
+    volume = [v for v in spec["volumes"] if v["name"] == "signatures"][0]["configMap"]
+    assert volume["name"] == "sigs" and volume["optional"], f"{volume}"
+    mount = [m for m in spec["containers"][0]["volumeMounts"] if m["name"] == "signatures"][0]
+    assert mount["mountPath"] == "/etc/farrier/signatures" and mount["readOnly"], f"{mount}"
+    assert not [v for v in agent()["volumes"] if v["name"] == "signatures"]
+
+
 @check("chart: every object is whole, has its namespace and its labels")
 def whole():
     for v in VARIANTS:
