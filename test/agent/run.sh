@@ -469,6 +469,84 @@ check_in_use() {
 	expect "a paused driver is not loaded again" test ! -e "$W/shim/sys/module/edu"
 	stop_agent
 }
+# ---- signatures ----
+asked() { status "k['$1']['edu']['message']" | grep -oE '[^ ]+\.ko [0-9a-f]{64}'; } # asked KERNEL: lines "FILE SHA256"
+sign_outside() { # sign_outside NAME: what somebody outside does with such lines; the key is made on the way
+	local file sum ko to=$ROOT/etc/farrier/signatures
+	[ -f "$W/$1.key" ] || openssl req -x509 -newkey rsa:2048 -nodes -subj "/CN=$1" -days 2 -keyout "$W/$1.key" -out "$W/$1.pem" 2>/dev/null
+	mkdir -p "$to"
+	while read -r file sum; do
+		ko=$(find "$W/state/store" -path "*/modules/$file" -exec sha256sum {} + | sed -n "s/^$sum  //p" | head -n 1)
+		openssl cms -sign -binary -noattr -nosmimecap -nocerts -outform DER -md sha256 -signer "$W/$1.pem" \
+			-inkey "$W/$1.key" -in "$ko" -out "$W/p7s"
+		mv "$W/p7s" "$to/$sum.p7s"
+	done
+	kill -HUP "$agent"
+}
+signed_by() { # signed_by NAME FILE
+	cli verify "$2" --kernel "$OLD" --json | $PY -c 'import json, sys; sys.exit(not json.load(sys.stdin)[0]["signer"].startswith(sys.argv[1] + ", "))' "$1"
+}
+check_signed_outside() { # built, held back, signed by somebody else, loaded; then another signature
+	fresh
+	EXTRA='  signing: { mode: External }' manifest edu
+	start_agent
+	until_is "k['$OLD']['edu']['reason'], k['$NEW']['edu']['reason']" "('AwaitingSignature', 'AwaitingSignature')"
+	expect "no failure" is "d['edu']['state'], k['$NEW']['edu']['state'], s['nextKernelState']" "('Pending', 'Pending', 'Building')"
+	expect "said where people look" is "s['reason'], [c['reason'] for c in s['conditions'] if c['type'] == 'Ready']" "('AwaitingSignature', ['AwaitingSignature'])"
+	expect "held" refute cli gate >"$W/gate"
+	expect "the hold says why" grep -q "$NEW edu AwaitingSignature" "$W/run/reboot-hold"
+	expect "people are told as well" test "$(cli status | grep -c 'AwaitingSignature: built, waits for 1 of 1')" -ge 2
+	expect "preflight too" refute cli preflight --kernel "$NEW" --manifests "$W/drivers" >"$W/text"
+	expect "with its reason" grep -q AwaitingSignature "$W/text"
+	local rc=0
+	cli load edu --manifests "$W/drivers" 2>"$W/err" || rc=$?
+	expect "nor by hand" test $rc = 1 -a "$(grep -c AwaitingSignature "$W/err")" -ge 1
+	# Killed and started again: still waiting, nothing is compiled twice.
+	stop_agent -KILL && start_agent
+	until_is "k['$OLD']['edu']['reason'], k['$NEW']['edu']['reason']" "('AwaitingSignature', 'AwaitingSignature')"
+	expect "not loaded" test ! -e "$W/shim/sys/module/edu"
+	expect "not installed" test ! -e "$ROOT/lib/modules/$NEW/updates/farrier/edu.ko"
+	# A signature that is none.
+	mkdir -p "$ROOT/etc/farrier/signatures"
+	local sum
+	sum=$(asked "$OLD" | cut -d' ' -f2)
+	echo none >"$ROOT/etc/farrier/signatures/$sum.p7s"
+	kill -HUP "$agent"
+	until_is "k['$OLD']['edu']['reason']" KeyRejected
+	expect "by its file" is "'$sum.p7s' in k['$OLD']['edu']['message']" True
+	rm "$ROOT/etc/farrier/signatures/$sum.p7s"
+	kill -HUP "$agent"
+	until_is "k['$OLD']['edu']['reason']" AwaitingSignature
+	{ asked "$OLD" && asked "$NEW"; } >"$W/asked"
+	expect "two files to sign" test "$(wc -l <"$W/asked")" = 2
+	sign_outside first <"$W/asked"
+	loaded
+	staged "$OLD"
+	staged "$NEW"
+	local ko=$ROOT/lib/modules/$OLD/updates/farrier/edu.ko
+	wait_for "${PATIENCE:-300}" "released" cli gate
+	expect "signed by them" signed_by first "$ko"
+	expect "two builds in all" test "$(count '"build started"')" = 2
+	# The signatures go, the agent is killed and its records are lost: what is signed stays signed.
+	rm -r "$ROOT/etc/farrier/signatures"
+	stop_agent -KILL
+	rm "$W/state/builds.json"
+	start_agent
+	wait_for "${PATIENCE:-300}" "the store is asked" grep -q signedKey "$W/state/builds.json"
+	loaded
+	staged "$NEW"
+	expect "nothing was compiled" test "$(count 'built in')" = 2
+	# Another key signs: staged at once, loaded by intent.
+	sign_outside second <"$W/asked"
+	until_is "d['edu']['state']" UpgradeRequired
+	wait_for "${PATIENCE:-300}" "the new signature is installed" signed_by second "$ko"
+	expect "one load so far" test "$(count '"ModuleLoaded"')" = 1
+	cli load edu --manifests "$W/drivers" >/dev/null
+	kill -HUP "$agent"
+	loaded
+	expect "nothing was compiled" test "$(count 'built in')" = 2
+	stop_agent
+}
 check_load_refused() { # the kernel has the last word
 	fresh one
 	echo 129 >"$W/shim/fail/edu" # EKEYREJECTED
@@ -654,7 +732,7 @@ check_notify() {
 # ---- all of them ------------------------------------------------------------------------------------------------
 [ $# -gt 0 ] || set -- build_load_install idempotent offline_reboot offline_load kernel_arrives headers_missing \
 	does_not_compile bad_yaml removed_manifest deleted_in_build killed_in_build killed_anywhere corrupt_artifact \
-	other_build parameters lost_records rollback no_folder keep_last_good in_use load_refused rival no_device commands plugin_service cluster notify
+	other_build parameters lost_records rollback no_folder keep_last_good in_use signed_outside load_refused rival no_device commands plugin_service cluster notify
 for name; do
 	t0=$EPOCHREALTIME rc=0
 	set +e
