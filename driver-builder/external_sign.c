@@ -86,7 +86,7 @@ static int sign_module(struct job *j, size_t i)
 	CLEANUP(freep) char *data = NULL, *trailer = NULL;
 	struct elf_signature had;
 	char path[PATH_MAX];
-	size_t len, n, bare;
+	size_t len = 0, n = 0, bare;
 	int r = read_signature(j, i, &trailer, &n, j->e);
 
 	if (r == 0)
