@@ -88,7 +88,7 @@ static void status_done(struct op *op, const struct kube_response *res)
 		return;
 	if (kind == FLEET_DRIVERS && fleet_driver(rc->fleet, op->name))
 		tell_news(rc, fleet_driver(rc->fleet, op->name), op->news, res->obj);
-	if (fleet_put(rc->fleet, kind, res->obj, &e) < 0)
+	if (fleet_answer(rc->fleet, kind, res->obj, &e) < 0)
 		log_error(&e, "answer of a write cannot be read", NULL);
 	op->written_hash = op->hash;
 	op->stored_hash = jhash(json_get(res->obj, "status"));
@@ -105,7 +105,7 @@ static void finalizer_done(struct op *op, const struct kube_response *res)
 		op->failed = 0;
 	/* An object that lost its last finalizer is gone: the watch says so. */
 	if (res->result == 0 && !json_path(res->obj, "metadata.deletionTimestamp") &&
-		fleet_put(rc->fleet, FLEET_DRIVERS, res->obj, &e) < 0)
+		fleet_answer(rc->fleet, FLEET_DRIVERS, res->obj, &e) < 0)
 		log_error(&e, "answer of a write cannot be read", NULL);
 }
 

@@ -236,6 +236,16 @@ int fleet_put(
 	return r < 0 ? err_errno(e, r, "'%s'", name) : r;
 }
 
+int fleet_answer(
+	struct fleet *f, enum fleet_kind kind, const struct json *obj, struct err *e)
+{
+	const char *name = json_str(json_path(obj, "metadata.name"));
+	bool is_there = name && (kind == FLEET_DRIVERS ? fleet_driver(f, name) != NULL
+						       : fleet_class(f, name) != NULL);
+
+	return name && !is_there ? 0 : fleet_put(f, kind, obj, e);
+}
+
 void fleet_delete(struct fleet *f, enum fleet_kind kind, const char *name)
 {
 	struct node *n;

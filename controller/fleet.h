@@ -36,6 +36,10 @@ bool fleet_is_synced(const struct fleet *f, enum fleet_kind kind);
  * the record changed in a way that the plan may care about, 0 when not. -ENOMEM, -EINVAL. */
 int fleet_put(struct fleet *f, enum fleet_kind kind, const struct json *obj,
 	struct err *e) _must_check_;
+/* What a write of a driver or a class was answered: as fleet_put(), but an object that is not there any
+ * more stays gone. The answer may come after the news of its end. */
+int fleet_answer(struct fleet *f, enum fleet_kind kind, const struct json *obj,
+	struct err *e) _must_check_;
 void fleet_delete(struct fleet *f, enum fleet_kind kind, const char *name);
 
 /* Everything, valid until the next change of the fleet. */

@@ -189,6 +189,33 @@ static void test_older_is_ignored(void **state)
 	assert_int_equal(fleet_driver(f, "edu")->generation, 3);
 }
 
+static int answer(struct fleet *f, enum fleet_kind kind, const char *text)
+{
+	CLEANUP(json_freep) struct json *j = parse(text);
+
+	return fleet_answer(f, kind, j, NULL);
+}
+
+/* A write's answer that comes after the news of the object's end does not bring it back. */
+static void test_answer_of_what_is_gone(void **state)
+{
+	static const char class_[] = "{\"metadata\":{\"name\":\"c\",\"uid\":\"u\","
+				     "\"resourceVersion\":\"5\"},\"spec\":{}}";
+	CLEANUP(fleet_freep) struct fleet *f = fresh();
+
+	assert_int_equal(put(f, FLEET_DRIVERS, DRIVER("3", "20", "")), 1);
+	assert_int_equal(answer(f, FLEET_DRIVERS, DRIVER("3", "21", "")), 1);
+	assert_string_equal(fleet_version(f, "edu"), "21");
+	fleet_delete(f, FLEET_DRIVERS, "edu");
+	assert_int_equal(answer(f, FLEET_DRIVERS, DRIVER("3", "21", "")), 0);
+	assert_null(fleet_driver(f, "edu"));
+	assert_int_equal(put(f, FLEET_CLASSES, class_), 1);
+	fleet_delete(f, FLEET_CLASSES, "c");
+	assert_int_equal(answer(f, FLEET_CLASSES, class_), 0);
+	assert_null(fleet_class(f, "c"));
+	assert_int_equal(answer(f, FLEET_DRIVERS, "{\"metadata\":{}}"), -EINVAL);
+}
+
 /* A spec that cannot be read leaves the last one in force. */
 static void test_invalid_driver(void **state)
 {
@@ -473,6 +500,7 @@ int main(void)
 		cmocka_unit_test(test_acc),
 		cmocka_unit_test(test_sweep),
 		cmocka_unit_test(test_older_is_ignored),
+		cmocka_unit_test(test_answer_of_what_is_gone),
 		cmocka_unit_test(test_invalid_driver),
 		cmocka_unit_test(test_spec_for_nodes),
 		cmocka_unit_test(test_hostile),
