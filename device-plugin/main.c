@@ -200,7 +200,8 @@ static void start(void *user)
 	r = single_take(s->options->run_dir, &s->lock, &e);
 	if (r == -EAGAIN) {
 		if (!s->has_said)
-			log_error(&e, "waiting for it to end", NULL);
+			log_event(LOG_INFO, "waiting for the other one to end", "why",
+				e.text, NULL);
 		s->has_said = true;
 		loop_timer_set(s->again, loop_now(s->loop) + WAIT_US);
 		return;
