@@ -153,56 +153,6 @@ static int make_table(struct choice *c)
 	return 0;
 }
 
-/* ---- exact: depth first in the order of ids, cut where it cannot get better ---- */
-struct exact {
-	const struct choice *c;
-	size_t picked[TOPOLOGY_EXACT_MAX];
-	size_t musts_from[TOPOLOGY_EXACT_MAX + 1];
-	uint64_t best;
-	uint32_t best_set;
-};
-
-static void exact_take(struct exact *x, size_t n_picked, uint64_t cost)
-{
-	x->best = cost;
-	x->best_set = 0;
-	for (size_t k = 0; k < n_picked; k++)
-		x->best_set |= 1u << x->picked[k];
-}
-
-static void exact_search(struct exact *x, size_t i, size_t n_picked, uint64_t cost)
-{
-	size_t left = x->c->want - n_picked;
-	uint64_t more;
-
-	if (cost >= x->best || x->musts_from[i] > left)
-		return; /* an equal set that comes later is not the first */
-	if (left == 0) {
-		exact_take(x, n_picked, cost);
-		return;
-	}
-	if (x->c->n - i < left)
-		return;
-	more = own_cost(x->c, i);
-	for (size_t k = 0; k < n_picked; k++)
-		more += pair_cost(x->c, x->picked[k], i);
-	x->picked[n_picked] = i;
-	exact_search(x, i + 1, n_picked + 1, cost + more);
-	if (!x->c->is_must[i])
-		exact_search(x, i + 1, n_picked, cost);
-}
-
-static void choose_exactly(const struct choice *c, bool *chosen)
-{
-	struct exact x = { .c = c, .best = UINT64_MAX };
-
-	for (size_t i = c->n; i-- > 0;)
-		x.musts_from[i] = x.musts_from[i + 1] + c->is_must[i];
-	exact_search(&x, 0, 0, 0);
-	for (size_t i = 0; i < c->n; i++)
-		chosen[i] = x.best_set >> i & 1;
-}
-
 /* ---- greedy: the nearest to what is picked, from many starts ---- */
 struct greedy {
 	const struct choice *c;
@@ -252,7 +202,8 @@ static void greedy_run(struct greedy *g, size_t start, uint64_t best)
 		greedy_add(g, g->nearest);
 }
 
-static int choose_greedily(const struct choice *c, bool *chosen)
+/* @ret: what the set costs. */
+static int choose_greedily(const struct choice *c, bool *chosen, uint64_t *ret)
 {
 	CLEANUP(freep) uint64_t *to_set = calloc(c->n, sizeof(*to_set));
 	CLEANUP(freep) bool *is_in = calloc(c->n, sizeof(*is_in));
@@ -269,7 +220,77 @@ static int choose_greedily(const struct choice *c, bool *chosen)
 		best = g.cost;
 		memcpy(chosen, is_in, c->n * sizeof(*is_in));
 	}
+	*ret = best;
 	return 0;
+}
+
+/* ---- exact: depth first in the order of ids, cut where it cannot get better ---- */
+struct exact {
+	const struct choice *c;
+	size_t picked[TOPOLOGY_EXACT_MAX];
+	size_t musts_from[TOPOLOGY_EXACT_MAX + 1];
+	uint64_t to_set[TOPOLOGY_EXACT_MAX + 1]
+		       [TOPOLOGY_EXACT_MAX]; /* by the number that is picked */
+	uint64_t least_pair;
+	uint64_t best; /* a set has to cost less */
+	uint32_t best_set;
+};
+
+static void exact_take(struct exact *x, size_t n_picked, uint64_t cost)
+{
+	x->best = cost;
+	x->best_set = 0;
+	for (size_t k = 0; k < n_picked; k++)
+		x->best_set |= 1u << x->picked[k];
+}
+
+/* What @left more points from @i on cost at least: each what the nearest to the set costs, and each pair of
+ * them what the nearest pair of all does. */
+static uint64_t exact_least(const struct exact *x, size_t i, size_t n_picked, size_t left)
+{
+	const uint64_t *to_set = x->to_set[n_picked];
+	uint64_t nearest = UINT64_MAX;
+
+	for (size_t k = i; k < x->c->n; k++)
+		nearest = MIN(nearest, to_set[k]);
+	return left * nearest + left * (left - 1) / 2 * x->least_pair;
+}
+
+static void exact_search(struct exact *x, size_t i, size_t n_picked, uint64_t cost)
+{
+	size_t n = x->c->n, left = x->c->want - n_picked;
+	const uint64_t *was = x->to_set[n_picked], *row = &x->c->table[i * n];
+
+	if (cost >= x->best || x->musts_from[i] > left)
+		return; /* an equal set that comes later is not the first */
+	if (left == 0) {
+		exact_take(x, n_picked, cost);
+		return;
+	}
+	if (n - i < left || cost + exact_least(x, i, n_picked, left) >= x->best)
+		return;
+	x->picked[n_picked] = i;
+	for (size_t k = i + 1; k < n; k++)
+		x->to_set[n_picked + 1][k] = was[k] + row[k];
+	exact_search(x, i + 1, n_picked + 1, cost + was[i]);
+	if (!x->c->is_must[i])
+		exact_search(x, i + 1, n_picked, cost);
+}
+
+/* Improves on what was chosen greedily: of equal sets the first is wanted, so that may come out again. */
+static void choose_exactly(const struct choice *c, uint64_t greedy, bool *chosen)
+{
+	struct exact x = { .c = c, .least_pair = UINT64_MAX, .best = greedy + 1 };
+
+	for (size_t i = c->n; i-- > 0;) {
+		x.musts_from[i] = x.musts_from[i + 1] + c->is_must[i];
+		x.to_set[0][i] = own_cost(c, i);
+		for (size_t k = 0; k < i; k++)
+			x.least_pair = MIN(x.least_pair, c->table[i * c->n + k]);
+	}
+	exact_search(&x, 0, 0, 0);
+	for (size_t i = 0; i < c->n; i++)
+		chosen[i] = x.best_set >> i & 1;
 }
 
 int topology_prefer(const struct topology *t, const struct topology_order *order,
@@ -279,7 +300,9 @@ int topology_prefer(const struct topology *t, const struct topology_order *order
 	CLEANUP(freep) struct spot *spots = NULL;
 	CLEANUP(freep) uint64_t *table = NULL;
 	struct choice c = { t, points, NULL, n, want, is_must };
+	uint64_t cost;
 	size_t musts = 0;
+	int r;
 
 	for (size_t i = 0; i < n; i++) {
 		musts += is_must[i];
@@ -299,8 +322,8 @@ int topology_prefer(const struct topology *t, const struct topology_order *order
 	if (make_table(&c) < 0)
 		return -ENOMEM;
 	table = c.table;
-	if (n > TOPOLOGY_EXACT_MAX)
-		return choose_greedily(&c, chosen);
-	choose_exactly(&c, chosen);
-	return 0;
+	r = choose_greedily(&c, chosen, &cost);
+	if (r == 0 && n <= TOPOLOGY_EXACT_MAX)
+		choose_exactly(&c, cost, chosen);
+	return r;
 }
