@@ -22,11 +22,12 @@ static void tell(struct reconcile *rc, const char *name, const char *type,
 	const char *reason, const char *message)
 {
 	const struct view_node *n = fleet_node(rc->fleet, name);
+	char uid[UID_TEXT_MAX];
 	struct kube_ref ref = {
 		.api_version = API_GROUP_VERSION,
 		.kind = API_KIND_NODE,
 		.name = name,
-		.uid = n ? n->acc_uid : "",
+		.uid = n ? uid_text(&n->acc_uid, uid) : "",
 	};
 	struct err e = { 0 };
 

@@ -96,11 +96,12 @@ static int add_upgrade(struct json *spec, const struct view_upgrade *up)
 static int add_owner(struct json *meta, const struct view_node *n)
 {
 	struct json *owners = json_new_array(), *o = json_new_object();
+	char uid[UID_TEXT_MAX];
 
 	if (!owners || !o || json_set_str(o, "apiVersion", "v1") < 0 ||
 		json_set_str(o, "kind", "Node") < 0 ||
 		json_set_str(o, "name", n->name) < 0 ||
-		json_set_str(o, "uid", n->uid) < 0) {
+		json_set_str(o, "uid", uid_text(&n->uid, uid)) < 0) {
 		json_free(owners);
 		json_free(o);
 		return -ENOMEM;

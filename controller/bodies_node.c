@@ -47,8 +47,9 @@ int bodies_cordon(const struct view_node *n, bool on, struct json **ret)
 static struct json *node_object(const struct view_node *n)
 {
 	struct json *j = bodies_object("v1", "Node", n->name);
+	char uid[UID_TEXT_MAX];
 
-	if (j && json_set_str(member(j, "metadata"), "uid", n->uid) >= 0)
+	if (j && json_set_str(member(j, "metadata"), "uid", uid_text(&n->uid, uid)) >= 0)
 		return j;
 	json_free(j);
 	return NULL;

@@ -98,7 +98,7 @@ uint64_t plan_hash(const struct view *v, const struct list *assigns,
 /* The permission to replace a module is there only while the node is drained for it. */
 static int set_permissions(struct arena *a, struct wave_node *n)
 {
-	const struct view_upgrade *up = &n->upgrade;
+	const struct view_upgrade *up = n->upgrade;
 	struct view_assign *copy = NULL;
 
 	for (size_t i = 0; i < n->assigns.n; i++) {
@@ -172,8 +172,8 @@ static int decide(struct arena *a, struct arena *t, const struct view *v,
 {
 	const struct list none = { 0 };
 	const struct list *before = n->record_before ? &n->node->allocatable
-				    : wave_is_active(n->upgrade.state) ? &n->node->before
-								       : &none;
+				    : wave_is_active(n->upgrade->state) ? &n->node->before
+									: &none;
 	int r = set_permissions(a, n);
 
 	if (r < 0)
@@ -182,13 +182,13 @@ static int decide(struct arena *a, struct arena *t, const struct view *v,
 		.node = n->node,
 		.assigns = n->assigns,
 		.builds = *builds,
-		.upgrade = n->upgrade,
+		.upgrade = *n->upgrade,
 		.selectors = print_selectors(t, &n->assigns),
 		.before = print_counts(t, before),
 	};
 	if (!ret->selectors || !ret->before)
 		return -ENOMEM;
-	ret->hash = plan_hash(v, &n->assigns, &n->upgrade, ret->selectors, ret->before);
+	ret->hash = plan_hash(v, &n->assigns, n->upgrade, ret->selectors, ret->before);
 	ret->hash = builds_hash_with(ret->hash, builds_hash(builds));
 	ret->write = !n->node->has_acc || n->node->intent ||
 		     (ret->hash != n->node->spec_hash &&
@@ -405,7 +405,7 @@ static int decide_all(struct arena *kept, const struct wave *w, struct plan *p,
 	for (size_t i = 0; i < n; i++)
 		if (!is_garbage(w->v->nodes[i]))
 			summary_add(p, w->v->nodes[i], &w->nodes[i].assigns,
-				&w->nodes[i].upgrade);
+				w->nodes[i].upgrade);
 	/* Each time from elsewhere: nodes that cannot be written must not keep others from their turn. */
 	if (n > PLAN_NODES_MAX)
 		first = (size_t)((uint64_t)w->now * 7919 % n);

@@ -35,15 +35,6 @@ uint64_t project_version(const struct json *obj)
 	return (uint64_t)v;
 }
 
-void project_uid(char out[40], const char *uid)
-{
-	size_t len = uid ? strlen(uid) : 0;
-
-	memset(out, 0, 40);
-	if (len < 40 && len > 0)
-		memcpy(out, uid, len);
-}
-
 const char *project_text(const struct json *obj, const char *key)
 {
 	return view_str(json_get_str(obj, key));
@@ -127,7 +118,7 @@ void project_empty_node(struct view_node *n)
 	n->is_cordoned = n->is_skipped = false;
 	n->taint_at = 0;
 	n->version = 0;
-	project_uid(n->uid, NULL);
+	uid_set(&n->uid, NULL);
 }
 
 static int read_labels(struct intern *in, const struct project_filter *f,
@@ -244,7 +235,7 @@ int project_node(struct intern *in, const struct project_filter *f,
 	project_clear_node(in, n);
 	if (!json_get_str(meta, "name"))
 		return -EINVAL;
-	project_uid(n->uid, json_get_str(meta, "uid"));
+	uid_set(&n->uid, json_get_str(meta, "uid"));
 	n->version = project_version(obj);
 	n->is_deleting = json_get_str(meta, "deletionTimestamp") != NULL;
 	n->is_skipped = says_true(labels, API_NODE_SKIP_LABEL);

@@ -92,7 +92,7 @@ void project_empty_acc(struct view_node *n)
 	n->boot_id = NULL;
 	n->has_acc = n->is_known = false;
 	n->acc_version = n->spec_hash = 0;
-	project_uid(n->acc_uid, NULL);
+	uid_set(&n->acc_uid, NULL);
 }
 
 /* The value of @name in "name=value,name=value", with its length; NULL when it is not there. */
@@ -425,7 +425,7 @@ int project_acc(struct intern *in, const struct json *obj, struct view_node *n)
 		project_clear_acc(in, n);
 		return r;
 	}
-	project_uid(n->acc_uid, json_get_str(meta, "uid"));
+	uid_set(&n->acc_uid, json_get_str(meta, "uid"));
 	n->acc_version = project_version(obj);
 	n->spec_hash = project_hash(obj);
 	n->has_acc = true;

@@ -6,8 +6,6 @@
 
 enum { PROJECT_ENTRIES_MAX = 256 }; /* drivers, classes */
 
-/* "" when @uid is NULL or too long. */
-void project_uid(char out[40], const char *uid);
 /* The member @key as text, "" when there is none. */
 const char *project_text(const struct json *obj, const char *key);
 /* Room for @n elements, @max at most; its n is still 0. -ENOMEM. */

@@ -5,6 +5,7 @@
 
 #include "api.h"
 #include "reason.h"
+#include "uid.h"
 
 struct arena;
 
@@ -125,7 +126,8 @@ struct view_node {
 	bool is_skipped; /* API_NODE_SKIP_LABEL */
 	uint8_t condition_status; /* marks_status() of the stored condition */
 	uint8_t taint_at; /* place of the start-up taint among its taints, from 1; 0: it has none */
-	char uid[40];
+	bool has_acc, is_known; /* see below; here because they cost no room */
+	struct uid uid, acc_uid;
 	uint64_t version; /* resourceVersion, 0 when it is no number */
 	struct view_mark labels_mark, condition_mark; /* marks.h */
 	int64_t condition_since; /* seconds: its lastTransitionTime; 0: unknown */
@@ -133,10 +135,8 @@ struct view_node {
 	struct list labels; /* struct kv: only the keys that selectors use */
 	struct list allocatable; /* struct view_count: only resources of classes */
 
-	/* from the AcceleratorNode */
-	bool has_acc,
-		is_known; /* is_known: its agent has spoken, hardware means something */
-	char acc_uid[40];
+	/* from the AcceleratorNode, with has_acc, acc_uid and is_known: its agent has spoken, hardware means
+	 * something */
 	uint64_t acc_version;
 	uint64_t spec_hash; /* jhash() of the stored spec and our annotations */
 	/* What was written last and what the server made of it: a server that prunes a field must

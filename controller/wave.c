@@ -271,24 +271,45 @@ static int (*const steps[API_UPGRADE_STATES_])(struct step *s) = {
 	[API_UPGRADE_FAILED] = at_rest,
 };
 
+static bool is_same(const struct view_upgrade *a, const struct view_upgrade *b)
+{
+	return a->state == b->state && a->since == b->since && a->target == b->target &&
+	       a->reason == b->reason && a->message == b->message && a->boot == b->boot &&
+	       a->group == b->group;
+}
+
+static int advance(struct step *s)
+{
+	int stored = s->v->upgrade.state;
+
+	s->pending = wave_target(s->w, s->n, wave_want_pending);
+	s->startable = wave_target(s->w, s->n, wave_want_startable);
+	if (!s->pending || !s->startable)
+		return -ENOMEM;
+	if (hold_offline(s) || retarget(s))
+		return 0;
+	collect(s);
+	collect_policies(s);
+	return steps[stored](s);
+}
+
 static int take_step(struct wave *w, struct wave_node *n)
 {
-	struct step s = { .w = w, .n = n, .v = n->node, .up = &n->upgrade };
-	int stored = n->node->upgrade.state;
+	struct view_upgrade next = n->node->upgrade, *up;
+	struct step s = { .w = w, .n = n, .v = n->node, .up = &next };
+	int r;
 
-	n->upgrade = n->node->upgrade;
 	/* Only what we cordoned, and only when no upgrade needs it: whatever came before. */
-	if (n->node->is_cordoned && !wave_is_active(stored))
+	if (n->node->is_cordoned && !wave_is_active(n->node->upgrade.state))
 		n->cordon = PLAN_CORDON_OFF;
-	s.pending = wave_target(w, n, wave_want_pending);
-	s.startable = wave_target(w, n, wave_want_startable);
-	if (!s.pending || !s.startable)
+	r = advance(&s);
+	if (r < 0 || is_same(&next, n->upgrade))
+		return r;
+	up = wave_renew(w, n);
+	if (!up)
 		return -ENOMEM;
-	if (hold_offline(&s) || retarget(&s))
-		return 0;
-	collect(&s);
-	collect_policies(&s);
-	return steps[stored](&s);
+	*up = next;
+	return 0;
 }
 
 int wave_run(struct wave *w)
@@ -299,10 +320,11 @@ int wave_run(struct wave *w)
 	r = wave_count(w);
 	if (r < 0)
 		return r;
+	for (size_t i = 0; i < w->v->n_nodes; i++)
+		w->nodes[i].upgrade = wave_effective(w->v->nodes[i]);
 	for (size_t i = 0; i < w->v->n_nodes; i++) {
 		struct wave_node *n = &w->nodes[i];
 
-		n->upgrade = *wave_effective(n->node);
 		if (!n->node->has_node || !n->node->has_acc || n->node->intent)
 			continue;
 		r = take_step(w, n);

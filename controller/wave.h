@@ -12,10 +12,12 @@
 struct wave_node {
 	struct view_node *node;
 	struct list assigns; /* struct view_assign: what it should have */
-	struct view_upgrade upgrade; /* the next record */
+	/* The next record: that of the view where it stays, else the arena's; see wave_renew(). There is one
+	 * wave_node for each node, so that its size decides how much a plan needs. */
+	const struct view_upgrade *upgrade;
+	struct list evict; /* struct view_pod * */
 	enum plan_cordon cordon;
 	bool need_pods;
-	struct list evict; /* struct view_pod * */
 	bool record_before; /* the upgrade begins: keep what is allocatable now */
 	bool is_candidate; /* may start if the budget allows */
 	bool is_soon; /* will be one: waits for a build */

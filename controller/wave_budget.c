@@ -7,6 +7,17 @@ const struct view_upgrade *wave_effective(const struct view_node *v)
 	return v->intent ? &v->intent->upgrade : &v->upgrade;
 }
 
+struct view_upgrade *wave_renew(struct wave *w, struct wave_node *n)
+{
+	struct view_upgrade *up = arena_alloc(w->a, sizeof(*up));
+
+	if (!up)
+		return NULL;
+	*up = *n->upgrade;
+	n->upgrade = up;
+	return up;
+}
+
 static void add_signature(struct plan_driver *d, const char *reason)
 {
 	size_t i = 0;

@@ -30,6 +30,8 @@ bool wave_want_joined(const struct wave_node *n, const struct plan_driver *d);
 
 /* The record that counts: of a write under way, else as stored. */
 const struct view_upgrade *wave_effective(const struct view_node *v);
+/* A record of @n's own, to be changed: at first a copy of its last one. NULL when memory is short. */
+struct view_upgrade *wave_renew(struct wave *w, struct wave_node *n);
 /* wave_budget.c. Adds all nodes to what their drivers' budgets have used, and failures to the breakers;
  * finds the groups. -ENOMEM. */
 int wave_count(struct wave *w) _must_check_;

@@ -121,6 +121,6 @@ bool wave_want_startable(const struct wave_node *n, const struct plan_driver *d)
 bool wave_want_joined(const struct wave_node *n, const struct plan_driver *d)
 {
 	return (d->driver->has_spec && !d->driver->deleted_at &&
-		       wave_targets(n->upgrade.target, d->driver->name, 0)) ||
+		       wave_targets(n->upgrade->target, d->driver->name, 0)) ||
 	       wave_want_startable(n, d);
 }

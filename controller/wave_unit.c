@@ -137,8 +137,7 @@ static void add_gang(struct wave *w, struct unit *u, const struct view_gang *g)
 static bool is_undisturbed(const struct wave_node *m, int64_t listed_at)
 {
 	const struct view_node *v = m->node;
-	const struct view_upgrade *ups[] = { &v->upgrade, wave_effective(v),
-		&m->upgrade };
+	const struct view_upgrade *ups[] = { &v->upgrade, wave_effective(v), m->upgrade };
 
 	if (!v->has_node || !v->is_ready || v->is_deleting || v->is_cordoned)
 		return false;
@@ -296,13 +295,14 @@ static int prepare(
 
 static int start(struct wave *w, struct wave_node *n, const char *group)
 {
-	int r = prepare(w, n, group, &n->upgrade);
+	struct view_upgrade *up = wave_renew(w, n);
+	int r = up ? prepare(w, n, group, up) : -ENOMEM;
 
 	if (r < 0)
 		return r;
 	n->record_before = true;
 	n->is_candidate = false;
-	wave_count_busy(w, n, &n->upgrade);
+	wave_count_busy(w, n, up);
 	return 0;
 }
 
@@ -326,10 +326,12 @@ static void show(struct wave *w, struct wave_node *n, const struct unit *u)
 				   : arena_fmt(w->a, "gang '%s' is on other nodes too",
 					     u->gang);
 
-	if (text)
-		n->upgrade.reason = WAVE_GANG;
-	if (text)
-		n->upgrade.message = text;
+	struct view_upgrade *up = text ? wave_renew(w, n) : NULL;
+
+	if (up) {
+		up->reason = WAVE_GANG;
+		up->message = text;
+	}
 }
 
 /* All nodes of the unit start, or all wait with the room that there is. */

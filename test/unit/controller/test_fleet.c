@@ -91,6 +91,7 @@ static void list(struct fleet *f, enum fleet_kind kind, const char *const *objec
 
 static void test_node(void **state)
 {
+	char uid[UID_TEXT_MAX];
 	CLEANUP(fleet_freep) struct fleet *f = fresh();
 	const struct view_node *n;
 
@@ -107,7 +108,7 @@ static void test_node(void **state)
 	n = fleet_node(f, "n1");
 	assert_true(n->has_node && n->is_ready && n->is_unschedulable && n->is_cordoned);
 	assert_false(n->is_skipped || n->is_deleting || n->has_acc);
-	assert_string_equal(n->uid, "u-n1");
+	assert_string_equal(uid_text(&n->uid, uid), "u-n1");
 	assert_int_equal(n->version, 10);
 	assert_int_equal(n->labels.n, 1); /* no selector asks for the other */
 	assert_string_equal(api_kv_get(&n->labels, "pool"), "a");
