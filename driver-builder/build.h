@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include <limits.h>
+
 #include "api.h"
 #include "digest.h"
 #include "kernels.h"
@@ -63,6 +65,11 @@ struct build_result {
 	char log[4096]; /* path of the kept log: in the artifact, or STATE/failures/<key>.log.gz; "" */
 	struct err err; /* .code 0: success; .reason and .text for status */
 };
+
+/* Where the key or the certificate of a driver lies: a file in the folder @secret_ref of @folder (NULL:
+ * BUILD_SIGNING). -EINVAL when @secret_ref is no plain name. */
+int build_sign_path(const char *folder, const char *secret_ref, const char *file,
+	char out[PATH_MAX]) _must_check_;
 
 /* Everything, now. 0 or negative; @ret is always filled, ret->err equals @e. Reasons:
  * HeadersMissing, DependencyMissing, CompilerMissing, CompilerMismatch, Source*, SandboxUnavailable, BuildFailed (text

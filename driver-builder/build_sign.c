@@ -9,14 +9,19 @@
 
 enum { MODULE_BYTES_MAX = 512 << 20 };
 
-static int key_path(const struct work *w, const char *file, char out[PATH_MAX])
+int build_sign_path(
+	const char *folder, const char *secret_ref, const char *file, char out[PATH_MAX])
 {
 	/* One folder of ours, not a path to anywhere. */
-	if (strchr(w->q->spec->signing.secret_ref, '/') ||
-		*w->q->spec->signing.secret_ref == '.')
+	if (strchr(secret_ref, '/') || *secret_ref == '.')
 		return -EINVAL;
-	return path_join(out, PATH_MAX, w->q->signing ? w->q->signing : BUILD_SIGNING,
-		w->q->spec->signing.secret_ref, file, NULL);
+	return path_join(
+		out, PATH_MAX, folder ? folder : BUILD_SIGNING, secret_ref, file, NULL);
+}
+
+static int key_path(const struct work *w, const char *file, char out[PATH_MAX])
+{
+	return build_sign_path(w->q->signing, w->q->spec->signing.secret_ref, file, out);
 }
 
 int build_sign_open(struct work *w)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "build.h"
 #include "file.h"
 #include "json.h"
 
@@ -100,6 +101,19 @@ static int print_headers(const struct kernel *k, char ret[DIGEST_HEX + 1])
 static const char *const not_built[] = { "nodeSelector", "devices", "firmware",
 	"onUnbuildable", "deletionPolicy", "paused", "upgradePolicy" };
 
+/* The certificate's content: a mounted Secret is written anew when it did not change. None is a state too, which
+ * ends when it comes. */
+static int add_signer(const struct api_driver_spec *spec, struct buf *b)
+{
+	char path[PATH_MAX], hex[DIGEST_HEX + 1];
+
+	if (spec->signing.mode != API_SIGNING_SECRET ||
+		build_sign_path(NULL, spec->signing.secret_ref, "tls.crt", path) < 0 ||
+		digest_file(path, hex, NULL) < 0)
+		return 0;
+	return buf_add(b, hex, strlen(hex));
+}
+
 static int print_spec(const struct api_driver_spec *spec, char ret[DIGEST_HEX + 1])
 {
 	CLEANUP(json_freep) struct json *j = field_print(api_driver_spec_fields, spec);
@@ -112,6 +126,8 @@ static int print_spec(const struct api_driver_spec *spec, char ret[DIGEST_HEX + 
 	for (size_t i = 0; i < ARRAY_SIZE(not_built); i++)
 		(void)json_del(j, not_built[i]);
 	r = json_print(j, false, &b);
+	if (r == 0)
+		r = add_signer(spec, &b);
 	return r == 0 ? digest_bytes(b.data, b.len, ret, NULL) : r;
 }
 

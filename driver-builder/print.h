@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Tells cheaply whether a build could come out differently now: the spec's build part, and names,
- * sizes and times of source and headers. Content is read by the build itself only. */
+/* Tells cheaply whether a build could come out differently now: the spec's build part, the certificate that it
+ * signs with, and names, sizes and times of source and headers. Their content is read by the build itself only. */
 #pragma once
 
 #include "api.h"

@@ -22,7 +22,8 @@ passed=0 failed=0 skipped=0 agent='' W=''
 # ---- helpers ----------------------------------------------------------------------------------------------------
 cleanup() {
 	umount "$ROOT" 2>/dev/null || true
-	umount "$work"/node.*/lower 2>/dev/null || true
+	umount "$work"/node.*/lower /etc/farrier 2>/dev/null || true
+	rmdir /etc/farrier 2>/dev/null || true # when a check has made it
 	rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
@@ -547,6 +548,37 @@ check_signed_outside() { # built, held back, signed by somebody else, loaded; th
 	expect "nothing was compiled" test "$(count 'built in')" = 2
 	stop_agent
 }
+check_signed_inside() { # by a Secret that comes late, and is another one in the end
+	local ko=$ROOT/lib/modules/$OLD/updates/farrier/edu.ko keys=/etc/farrier/signing/fleet n
+	fresh one
+	mkdir -p /etc/farrier # of this namespace's machine, as the agent sees it
+	mount -t tmpfs tmpfs /etc/farrier
+	EXTRA='  signing: { mode: Secret, secretRef: fleet }' manifest edu
+	start_agent
+	until_is "k['$OLD']['edu']['reason']" KeyRejected
+	for n in first second; do
+		mkdir -p "$keys"
+		openssl req -x509 -newkey rsa:2048 -nodes -subj "/CN=$n" -days 2 -keyout "$keys/.key" -out "$keys/.crt" 2>/dev/null
+		mv "$keys/.key" "$keys/tls.key"
+		mv "$keys/.crt" "$keys/tls.crt"
+		kill -HUP "$agent" # instead of its next poll
+		wait_for "${PATIENCE:-300}" "signed by the $n key and installed" signed_by $n "$ko"
+		[ $n = second ] || loaded
+	done
+	until_is "d['edu']['state']" UpgradeRequired
+	expect "one load so far" test "$(count '"ModuleLoaded"')" = 1
+	cli load edu --manifests "$W/drivers" >/dev/null
+	kill -HUP "$agent"
+	loaded
+	n=$(count 'built in')
+	touch "$keys/tls.crt"
+	kill -HUP "$agent"
+	sleep 2
+	expect "the same certificate is no news" test "$(count 'built in')" = "$n"
+	stop_agent
+	umount /etc/farrier
+	rmdir /etc/farrier 2>/dev/null || true
+}
 check_load_refused() { # the kernel has the last word
 	fresh one
 	echo 129 >"$W/shim/fail/edu" # EKEYREJECTED
@@ -732,7 +764,7 @@ check_notify() {
 # ---- all of them ------------------------------------------------------------------------------------------------
 [ $# -gt 0 ] || set -- build_load_install idempotent offline_reboot offline_load kernel_arrives headers_missing \
 	does_not_compile bad_yaml removed_manifest deleted_in_build killed_in_build killed_anywhere corrupt_artifact \
-	other_build parameters lost_records rollback no_folder keep_last_good in_use signed_outside load_refused rival no_device commands plugin_service cluster notify
+	other_build parameters lost_records rollback no_folder keep_last_good in_use signed_outside signed_inside load_refused rival no_device commands plugin_service cluster notify
 for name; do
 	t0=$EPOCHREALTIME rc=0
 	set +e
