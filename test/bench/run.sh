@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make bench: figures, each beside its peer's from the same run on the same machine:
 #   build       farrier-driver-builder build against plain make and DKMS of the same tree, for the same kernel (medians)
+#   second      the next kernel where the CRCs are the same, against its build; the proof of nvidia-open's modules
 #   allocate    microseconds of an Allocate call, against the upstream sample plugin, asked by the kubelet's own client
 #   plugin      preferred sets, CPU at rest, registration, 3,008 devices (plugin.sh)
 #   memory      RSS and anonymous memory of the three processes, and of the sample plugin
@@ -75,6 +76,31 @@ for _ in $(seq "$runs"); do timed plain >>"$w/plain"; timed ours >>"$w/ours"; ti
 row "build of edu, s (peer: make)" "$(median <"$w/ours")" "$(median <"$w/plain")"
 row "build of edu, s (peer: DKMS)" "$(median <"$w/ours")" "$(median <"$w/bydkms")"
 
+echo "== second kernel" >&2
+# Its headers give the same CRCs: nothing is compiled. Their own root, the other tests' kernels are not theirs to choose.
+mkdir -p "$FARRIER_CACHE/pair"
+pair=$(FARRIER_CACHE=$FARRIER_CACHE/pair test/node/fetch-kernels.sh 6.1.0-55-amd64 6.1.0-56-amd64)
+second() { # second STATE: builds for 6.1.0-56, told as JSON
+	"$bin/farrier-driver-builder" build --source test/drivers/edu --kernel 6.1.0-56-amd64 --root "$pair" --state "$1" --run "$w/rn" --json
+}
+for n in $(seq "$runs"); do
+	"$bin/farrier-driver-builder" build --source test/drivers/edu --kernel 6.1.0-55-amd64 --root "$pair" --state "$w/pair.$n" --run "$w/rn" >/dev/null
+	timed second "$w/pair.$n" >>"$w/second"
+	grep -q '"reused": *true' "$w/log" || { echo "it was compiled: $(cat "$w/log")" >&2; exit 1; }
+	timed second "$w/alone.$n" >>"$w/alone"
+done
+ms() { awk '{ printf "%d", $1 * 1000 }' <<<"$(median)"; }
+row "6.1.0-56 after -55 without a compile, ms (peer: ours with one)" "$(ms <"$w/second")" "$(ms <"$w/alone")"
+big=$(find "$FARRIER_CACHE"/alone-state-nvidia-open-*/state/store -name nvidia.ko 2>/dev/null | head -1)
+if [ -n "$big" ]; then
+	for _ in $(seq "$runs"); do
+		timed "$bin/farrier-driver-builder" verify "${big%/*}"/*.ko --kernel $abi --root "$root" >>"$w/verify"
+	done
+	row "proof of the $(find "${big%/*}" -name '*.ko' | wc -l) modules of nvidia-open, ms (goal 200)" "$(ms <"$w/verify")" "-"
+else
+	echo "   no proof of nvidia-open: make demo-standalone builds its modules" >&2
+fi
+
 echo "== allocate" >&2
 test/shim/make-tree.sh "$w/shim" new $abi >/dev/null
 export FARRIER_SHIM_DIR=$w/shim
@@ -122,6 +148,10 @@ echo "== memory" >&2
 sleep 2
 row "device plugin, MB RSS / anonymous (peer: sample plugin)" "$(memory $plugin)" "$(memory $sample)"
 row "node agent, MB RSS / anonymous" "$(memory $agent)" "-"
+woken() { awk '/^voluntary/ { print $2 }' "/proc/$agent/status"; }
+before=$(woken)
+sleep 60
+row "node agent at rest, wake-ups in a minute (its poll is every 30 s)" "$(($(woken) - before))" "-"
 unset FARRIER_SHIM_DIR
 test/cluster/up.sh 0 >&2
 for f in manifests/chart/files/crds/*.farrier.dev.yaml; do test/cluster/kubectl apply -f "$f" >/dev/null; done
