@@ -19,21 +19,6 @@ with_values() { # with_values ARG...: of the controller's release
 	"$e2e/../cluster/helm" upgrade farrier "$SRC/manifests/chart" --namespace farrier-system --reuse-values "$@" \
 		>"$RUN/logs/helm.log" 2>&1 || fail "helm: $(tail -2 "$RUN/logs/helm.log")"
 }
-controllers_run() { # controllers_run ARGUMENT WORD: all of them, ready, one of which leads; without the argument when WORD is "without"
-	local holder
-	holder=$(api apis/coordination.k8s.io/v1/namespaces/farrier-system/leases | $PY -c 'import json, sys
-print(*(x["spec"].get("holderIdentity", "") for x in json.load(sys.stdin)["items"]))')
-	api "api/v1/namespaces/farrier-system/pods?labelSelector=app.kubernetes.io%2Fcomponent%3Dcontroller" | $PY -c '
-import json, sys
-argument, word, holder = sys.argv[1:]
-pods = json.load(sys.stdin)["items"]
-def good(p):
-    is_ready = any(c["type"] == "Ready" and c["status"] == "True" for c in p["status"].get("conditions", []))
-    has = any(argument in c.get("args", []) for c in p["spec"]["containers"])
-    return is_ready and has == (word == "with") and "deletionTimestamp" not in p["metadata"]
-leads = any(h.startswith(p["metadata"]["name"]) for p in pods for h in holder.split())
-sys.exit(not (pods and leads and all(good(p) for p in pods)))' "$1" "$2" "$holder"
-}
 # What it has written, but for times: specs of AcceleratorNodes, labels and conditions of Nodes, statuses of drivers and classes.
 told() {
 	{
@@ -75,8 +60,8 @@ switched_on() {
 	told >"$RUN/logs/details.before" || fail "the objects cannot be read" || return
 	nodes=$(streams nodes) accs=$(streams acceleratornodes)
 	with_values --set startupTaint=$TAINT --set-json 'controller.extraArgs=["--stream-lists"]' || return
-	wait_for 300 "the controller" controllers_run --stream-lists with || fail "no controller leads with --stream-lists" || return
-	wait_for 60 "its other option" controllers_run --startup-taint with || fail "startupTaint is not among the controller's arguments" || return
+	wait_for 300 "the controller" controller_runs --stream-lists with || fail "no controller leads with --stream-lists" || return
+	wait_for 60 "its other option" controller_runs --startup-taint with || fail "startupTaint is not among the controller's arguments" || return
 	streamed() { [ "$(streams nodes)" -gt "$nodes" ] && [ "$(streams acceleratornodes)" -gt "$accs" ]; }
 	wait_for 120 "lists sent as streams" streamed || fail "streams of Nodes: $nodes, then $(streams nodes); of AcceleratorNodes: $accs, then $(streams acceleratornodes)"
 }
@@ -134,7 +119,7 @@ watched() { # of all versions of the node from the taint on: 0 when those withou
 }
 switched_off() {
 	with_values --set startupTaint= --set-json 'controller.extraArgs=[]' || return
-	wait_for 300 "the controller" controllers_run --stream-lists without || fail "no controller leads without" || return
+	wait_for 300 "the controller" controller_runs --stream-lists without || fail "no controller leads without" || return
 	wait_for 120 "devices on all nodes" on_all 2 allocatable || fail "allocatable: $(for n in $NODES; do allocatable "$n"; done)"
 }
 trap 'exit 130' INT TERM

@@ -31,7 +31,7 @@ again() { # again SCENARIO: after a hang, on a machine that works
 rc=0
 for s; do
 	case $s in
-	road | wave | wave-kills | details | gang | volcano) ;; # these make what they need, or say so
+	road | wave | wave-kills | details | registry | gang | volcano) ;; # these make what they need, or say so
 	*) alive "$S/qemu.pid" || { echo "not ok $s: no node to run it on"; rc=1; continue; } ;;
 	esac
 	was=0

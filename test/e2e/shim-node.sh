@@ -7,10 +7,8 @@ set -eu
 name=$1 d=$2 src=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "$d/root.up" "$d/root.work"
 mount -t overlay -o "lowerdir=$SHIM_TREE,upperdir=$d/root.up,workdir=$d/root.work" overlay /mnt
-mkdir -p /mnt/usr/src/edu-1.0 /mnt/usr/src/edu-1.1 /var/lib/farrier-shim
+mkdir -p /mnt/usr/src/edu-1.0 /var/lib/farrier-shim
 cp "$src"/test/drivers/edu/* /mnt/usr/src/edu-1.0/
-cp "$src"/test/drivers/edu/* /mnt/usr/src/edu-1.1/
-sed -i 's/MODULE_VERSION("1.0")/MODULE_VERSION("1.1")/' /mnt/usr/src/edu-1.1/edu.c
 "$src/test/shim/make-tree.sh" /var/lib/farrier-shim new "$(ls /mnt/lib/modules | head -1)" 0000:10:01.0=0 0000:20:01.0=1
 # Device nodes of one node are no other node's.
 mkdir -p "$d/dev"

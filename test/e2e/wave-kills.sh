@@ -6,27 +6,16 @@
 set -uo pipefail
 . "$(dirname "$0")/scenario.sh"
 . "$e2e/wave-steps.sh"
+. "$e2e/disturbed-steps.sh"
 steps_init
 infra_init() { pgrep -P "$(cat "$RUN/infra.pid")" | head -1; }
 infra_pid() { pgrep --ns "$(infra_init)" --nslist pid -f "^$1 " | head -1; } # infra_pid PROGRAM: of the control plane
-in_node() { "$e2e/../cluster/exec.sh" "$@"; }
-lease() { api apis/coordination.k8s.io/v1/namespaces/farrier-system/leases | $PY -c 'import json, sys
-print(*(x["spec"].get("holderIdentity", "") for x in json.load(sys.stdin)["items"]))'; }
-controllers() { api "api/v1/namespaces/farrier-system/pods?labelSelector=app.kubernetes.io%2Fcomponent%3Dcontroller" | $PY -c 'import json, sys
-for p in json.load(sys.stdin)["items"]:
-    print(p["metadata"]["name"], p["spec"].get("nodeName", ""), p["metadata"]["uid"])'; }
-leader_pod() { # name and node of the pod whose name the Lease's holder begins with
-	local holder name node _
-	holder=$(lease)
-	while read -r name node _; do [[ "$holder" != "$name"* ]] || echo "$name $node"; done < <(controllers)
-}
 two_controllers() {
 	"$e2e/../cluster/helm" upgrade farrier "$SRC/manifests/chart" --namespace farrier-system --reuse-values \
 		--set controller.replicas=2 >"$RUN/logs/helm.log" 2>&1 || fail "helm: $(tail -2 "$RUN/logs/helm.log")" || return
 	wait_for 240 "two controllers" pods_ready farrier-system "$(has_guest && echo 9 || echo 8)" || fail "$(controllers)" || return
 	wait_for 60 "a leader" leads || fail "Lease: $(lease), controllers: $(controllers)"
 }
-leads() { [ -n "$(leader_pod)" ]; }
 # --- what is done in the middle of a wave; each says what it has hit ----------------------------------
 away_for() { # away_for SECONDS PROGRAM: killed, and held back for a while
 	local pid
@@ -63,35 +52,6 @@ kill_agents() {
 	for n in $NODES; do in_node "$n" pkill -KILL -x farrier-driver- || return; done
 	! has_guest || guest -t 60 'pkill -KILL -x farrier-driver-' || return
 	echo "all agents were killed"
-}
-middle() { # one node has the new version, another is cordoned: that is the middle
-	local last
-	last=$(tail -n 1 "$RUN/wave.samples" 2>/dev/null) || return
-	[ -n "$last" ] && [[ "$(cut -d" " -f2 <<<"$last")" != [-?] && "$(cut -d' ' -f3 <<<"$last")" != - ]]
-}
-once_each() { # no node was cordoned, let go and cordoned again
-	awk -v all="$1" '$2 == "?" { next } $2 != was && $2 != "-" { times[$2]++ } { was = $2 }
-		END { for (n in times) { nodes++; if (times[n] > 1) bad = bad " " n } if (nodes != all || bad) { print nodes " nodes, more than once:" bad; exit 1 } }' \
-		"$RUN/wave.samples" >"$RUN/logs/once" || fail "$(cat "$RUN/logs/once")"
-}
-all_free() { # nobody is cordoned, and each node's record says that it is done
-	api api/v1/nodes | $PY -c 'import json, sys
-sys.exit(any(n["spec"].get("unschedulable") for n in json.load(sys.stdin)["items"]))' && on_all upgrade-done upgrade_state && on_all 2 allocatable
-}
-upgrade_state() { accnode "$1" | jget spec upgrade state; }
-disturbed() { # disturbed FUNCTION VERSION
-	local hitter was
-	was=$(lease)
-	rm -f "$RUN/wave.samples" "$RUN/logs/hit"
-	(WAIT_STEP=0.2 wait_for 600 "the middle" middle && "$1" >"$RUN/logs/hit" 2>&1) &
-	hitter=$!
-	step_roll "$2" || { kill $hitter 2>/dev/null; wait $hitter; return 1; }
-	wait $hitter || fail "nothing was hit: $(cat "$RUN/logs/hit" 2>/dev/null)" || return
-	[ -s "$RUN/logs/hit" ] || fail "nothing was hit" || return
-	echo "   $(tail -1 "$RUN/logs/hit"); the Lease was of ${was%%_*}, is of $(lease)"
-	wave_story | sed 's/^/   /'
-	wait_for 300 "all nodes free, with their devices" all_free || fail "$(for n in $NODES; do echo "$n=$(upgrade_state "$n")/$(allocatable "$n")"; done)" || return
-	one_at_a_time && once_each "$(has_guest && echo 4 || echo 3)"
 }
 trap 'rm -f "$RUN"/logs/{kube-apiserver,etcd}.stop' EXIT
 can_have_nodes || { echo "skip wave-kills: nodes in namespaces need cgroup v1 on this machine"; exit 0; }

@@ -17,11 +17,11 @@ step_nodes() {
 		"$e2e/../cluster/up.sh" 3 >"$RUN/logs/up3.log" 2>&1 || fail "nodes: $(tail -2 "$RUN/logs/up3.log")"
 }
 # The chart again for these nodes: the same workloads with the image that has the faked kernel in it.
-step_install_shim() {
-	local args=(--namespace farrier-system --set crds.enabled=false,rbac.create=true,controller.replicas=1)
+step_install_shim() { # step_install_shim [ARG...]: more values for both
+	local args=(--namespace farrier-system --set crds.enabled=false,rbac.create=true,controller.replicas=1 "$@")
 	"$e2e/../cluster/helm" upgrade --install farrier "$SRC/manifests/chart" --namespace farrier-system --create-namespace \
 		--set devicePlugin.mode=HostService --set controller.replicas=1 \
-		--set-string 'driverBuilder.nodeSelector.farrier\.test/vm=true' >"$RUN/logs/helm.log" 2>&1 ||
+		--set-string 'driverBuilder.nodeSelector.farrier\.test/vm=true' "$@" >"$RUN/logs/helm.log" 2>&1 ||
 		fail "helm: $(tail -2 "$RUN/logs/helm.log")" || return
 	cat >"$RUN/shim-values.yaml" <<-V
 		image: { repository: farrier.dev/farrier-shim }
@@ -58,6 +58,28 @@ for d in sys.stdin.read().split("\n---\n"):
 	for n in $NODES; do k label --overwrite node "$n" farrier.test/node=yes >/dev/null; done
 	wait_for 240 "pods on the nodes" pods_ready farrier-system "$(has_guest && echo 8 || echo 7)" || fail "pods are not ready"
 }
+# component_runs COMPONENT COUNT ARGUMENT WORD: its pods are ready, all with the argument, without it when WORD is "without"
+component_runs() {
+	api "api/v1/namespaces/farrier-system/pods?labelSelector=app.kubernetes.io%2Fcomponent%3D$1" | $PY -c 'import json, sys
+def good(p):
+    is_ready = any(c["type"] == "Ready" and c["status"] == "True" for c in p["status"].get("conditions", []))
+    has = any(sys.argv[1] in c.get("args", []) for c in p["spec"]["containers"])
+    return is_ready and has == (sys.argv[2] == "with") and "deletionTimestamp" not in p["metadata"]
+pods = json.load(sys.stdin)["items"]
+sys.exit(not (len(pods) >= int(sys.argv[3]) and all(good(p) for p in pods)))' "$3" "$4" "$2"
+}
+lease() { api apis/coordination.k8s.io/v1/namespaces/farrier-system/leases | $PY -c 'import json, sys
+print(*(x["spec"].get("holderIdentity", "") for x in json.load(sys.stdin)["items"]))'; }
+controllers() { api "api/v1/namespaces/farrier-system/pods?labelSelector=app.kubernetes.io%2Fcomponent%3Dcontroller" | $PY -c 'import json, sys
+for p in json.load(sys.stdin)["items"]:
+    print(p["metadata"]["name"], p["spec"].get("nodeName", ""), p["metadata"]["uid"])'; }
+leader_pod() { # name and node of the pod whose name the Lease's holder begins with
+	local holder name node _
+	holder=$(lease)
+	while read -r name node _; do [[ "$holder" != "$name"* ]] || echo "$name $node"; done < <(controllers)
+}
+leads() { [ -n "$(leader_pod)" ]; }
+controller_runs() { component_runs controller 1 "$@" && leads; } # controller_runs ARGUMENT WORD: and one of them leads
 on_all() { # on_all VALUE FUNCTION [ARG...]: FUNCTION of each node gives VALUE
 	local v=$1 n
 	shift
@@ -86,15 +108,20 @@ print(",".join(n["metadata"]["name"] for n in json.load(sys.stdin)["items"]
     for d in n.get("status", {}).get("drivers", []) if d["name"] == "edu" and d.get("loadedVersion") == sys.argv[1]))' "$roll_to" 2>/dev/null)
 	echo "$(now) ${cordoned:--} ${new:--} $(pod_phase holder | grep . || echo -)"
 }
+in_node() { "$e2e/../cluster/exec.sh" "$@"; }
+has_source() { # has_source VERSION: of edu, on all nodes, where a distribution's package would put it
+	local n make="[ -e DIR-$1 ] || { cp -r DIR-1.0 DIR-$1 && sed -i 's/MODULE_VERSION(\"1.0\")/MODULE_VERSION(\"$1\")/' DIR-$1/edu.c; }"
+	for n in $NODES; do in_node "$n" sh -c "${make//DIR//mnt/usr/src/edu}" || return; done
+	! has_guest || guest -t 60 "${make//DIR//usr/src/edu}"
+}
+roll_source() { echo "{\"type\":\"Host\",\"inline\":null,\"host\":{\"path\":\"/usr/src/edu-$roll_to\"}}"; } # what is patched
 step_roll() { # step_roll [VERSION]
 	roll_to=${1:-1.1}
 	local want="n1,n2,n3" end=$((SECONDS + 900 * ${FARRIER_SLOW:-1}))
-	if has_guest; then
-		want+=",$NODE"
-		guest -t 60 '[ -e /usr/src/edu-1.1 ] || cp -r /usr/src/edu-1.0 /usr/src/edu-1.1; sed -i "s/MODULE_VERSION(\"1.0\")/MODULE_VERSION(\"1.1\")/" /usr/src/edu-1.1/edu.c'
-	fi
+	! has_guest || want+=",$NODE"
+	has_source "$roll_to" || fail "no source of $roll_to" || return
 	: >"$RUN/wave.samples"
-	k patch acceleratordriver edu --type=merge -p "{\"spec\":{\"version\":\"$roll_to\",\"source\":{\"host\":{\"path\":\"/usr/src/edu-$roll_to\"}},
+	k patch acceleratordriver edu --type=merge -p "{\"spec\":{\"version\":\"$roll_to\",\"source\":$(roll_source),
 \"upgradePolicy\":{\"maxParallelUpgrades\":1,\"maxUnavailable\":1,\"drain\":{\"enable\":true,\"force\":true},\"podDeletion\":{\"force\":true}}}}" \
 		>/dev/null || fail "kubectl patch" || return
 	while :; do

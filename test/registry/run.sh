@@ -6,6 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . test/lib.sh
+. test/registry/lib.sh
 if [ -z "${FARRIER_REGISTRY_NS:-}" ]; then
 	root=$(test/node/fetch-kernels.sh)
 	registry=$(test/registry/build.sh)
@@ -18,7 +19,7 @@ SHIM=$PWD/build/shim/libkernel.so BIN=$PWD/build/farrier-driver-builder
 KERNEL=6.1.0-47-amd64 OTHER=6.1.0-56-amd64
 export EDU=$PWD/test/drivers/edu
 work=$(mktemp -d /tmp/farrier-registry.XXXXXX)
-passed=0 failed=0 pids=() registry_pid=''
+passed=0 failed=0 pids=()
 
 cleanup() {
 	local p
@@ -32,38 +33,9 @@ trap cleanup EXIT
 
 # ---- the registry -----------------------------------------------------------------------------------------------
 free_port() { $PY -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-registry_make() {
-	local hash
-	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=registry -addext subjectAltName=IP:127.0.0.1 \
-		-keyout "$work/tls.key" -out "$work/tls.crt" 2>/dev/null
-	hash=$($PY -W ignore -c 'import crypt; print(crypt.crypt("secret", "$2y$05$abcdefghijklmnopqrstuu"))')
-	echo "fleet:$hash" >"$work/htpasswd"
-	PORT=$(free_port) REF=127.0.0.1:$PORT/farrier
-	cat >"$work/config.yml" <<-END
-		version: 0.1
-		log: { level: error }
-		storage: { filesystem: { rootdirectory: $work/storage } }
-		http: { addr: "127.0.0.1:$PORT", tls: { certificate: $work/tls.crt, key: $work/tls.key } }
-		auth: { htpasswd: { realm: farrier, path: $work/htpasswd } }
-	END
-	# For loopback TLS has to be asked for.
-	REF=https://$REF
-	printf '{"auths": {"127.0.0.1:%s": {"username": "fleet", "password": "secret"}}}' "$PORT" >"$work/auth.json"
-}
-ask() { curl -sS --max-time 60 --cacert "$work/tls.crt" -u fleet:secret "$@"; }
-registry_start() {
-	OTEL_TRACES_EXPORTER=none "$REGISTRY" serve "$work/config.yml" >>"$work/registry.log" 2>&1 &
-	registry_pid=$!
-	wait_for 60 "the registry" ask -f "https://127.0.0.1:$PORT/v2/"
-}
-registry_stop() {
-	kill "$registry_pid"
-	wait "$registry_pid" 2>/dev/null || true
-	registry_pid=
-}
 # push_source FILE: as `oras push` would, with one layer; prints the manifest's digest
 push_source() {
-	local base=https://127.0.0.1:$PORT/v2/src digest=() f to
+	local base=https://$HOST/v2/src digest=() f to
 	printf '{}' >"$work/empty"
 	for f in "$work/empty" "$1"; do
 		digest+=("sha256:$(sha256sum <"$f" | cut -d' ' -f1)")
@@ -145,8 +117,8 @@ other_takes() {
 }
 same_bytes() { [ "$(module_of n1)" = "$(module_of n2)" ]; }
 is_listed() {
-	ask -f "https://127.0.0.1:$PORT/v2/farrier/edu/tags/list" | grep -q "\"${KEY:0:16}\"" &&
-		ask -f -H 'Accept: application/vnd.oci.image.manifest.v1+json' "https://127.0.0.1:$PORT/v2/farrier/edu/manifests/${KEY:0:16}" |
+	ask -f "https://$HOST/v2/farrier/edu/tags/list" | grep -q "\"${KEY:0:16}\"" &&
+		ask -f -H 'Accept: application/vnd.oci.image.manifest.v1+json' "https://$HOST/v2/farrier/edu/manifests/${KEY:0:16}" |
 		grep -q '"artifactType":"application/vnd.farrier.module.v1"'
 }
 builders_agree() { # two are asked, as `--quorum 2` does; they know nothing of each other
@@ -180,7 +152,7 @@ source_from_there() {
 	local digest
 	tar -C "$EDU" -czf "$work/edu.tar.gz" Kbuild edu.c edu.h
 	digest=$(push_source "$work/edu.tar.gz") || return
-	IMAGE=https://127.0.0.1:$PORT/src:1.0@$digest node_start n4 n4
+	IMAGE=https://$HOST/src:1.0@$digest node_start n4 n4
 	until_says n4 'd["state"]' Loaded && [ -s "$work/n4/state/images/${digest#sha256:}/source" ]
 }
 builds_without_registry() {
@@ -195,7 +167,7 @@ publishes_later() { # it was away when n6 built
 	until_says n6 'bool(k.get("digest"))' True
 }
 
-registry_make
+registry_make 127.0.0.1 "$(free_port)"
 registry_start
 check "one node builds and publishes, the other waits" one_builds
 check "the other takes it by its digest" other_takes
