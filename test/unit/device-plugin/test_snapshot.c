@@ -1,84 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* From a fake sysfs and class files to what is told: inventory, classes, claims, CDI, messages. */
-#include "fake_sysfs.h"
-
-#include <deviceplugin.pb-c.h>
+/* From a fake sysfs and class files to what is told on the node: inventory, classes, claims, CDI. */
+#include "snapshot_fixture.h"
 
 #include "device-plugin/cdi.h"
 #include "device-plugin/explain.h"
 #include "device-plugin/links.h"
-#include "device-plugin/messages.h"
 #include "json.h"
-
-#define ID_A "0000:21:00.0"
-#define ID_B "0000:41:00.0"
-
-static const struct fake_device dev_a = { ID_A, "pci0000:20", "0000:20:01.0", "1234",
-	"11e8", NULL, "edu", 0, "edu", 0 };
-static const struct fake_device dev_b = { ID_B, "pci0000:40", NULL, "1234", "11e8", NULL,
-	"edu", -1, "edu", 1 };
-
-static const char edu[] =
-	"apiVersion: farrier.dev/v1alpha1\nkind: AcceleratorClass\n"
-	"metadata: { name: edu }\nspec:\n"
-	"  match: [ { bus: PCI, vendor: \"1234\", device: \"11e8\", driver: edu } ]\n"
-	"  resourceName: farrier.dev/edu\n"
-	"  deviceNodes: [ { subsystem: edu } ]\n";
-
-/* Everything at once, as the plugin holds it. */
-struct world {
-	struct inventory *inv;
-	struct classes *classes;
-	struct snapshot *s;
-	char class_dir[128], root[128], run[128], sysfs[128];
-	const char *dirs[1];
-	uint64_t now_us;
-};
-
-static void see(struct world *w)
-{
-	struct snapshot_options o = { w->root, w->run, w->now_us += USEC_PER_SEC, NULL };
-	struct err e = { 0 };
-
-	assert_true(classes_load(w->classes, &e) >= 0);
-	assert_int_equal(inventory_scan(w->inv, classes_buses(w->classes), &e), 0);
-	snapshot_free(w->s);
-	w->s = NULL;
-	assert_int_equal(snapshot_new(&o, w->classes, w->inv, &w->s, &e), 0);
-}
-
-static void world_new(struct world *w, const char *text)
-{
-	*w = (struct world){ 0 };
-	(void)snprintf(w->class_dir, sizeof(w->class_dir), "%s", fake_path("classes"));
-	(void)snprintf(w->root, sizeof(w->root), "%s", fake_dir);
-	(void)snprintf(w->run, sizeof(w->run), "%s", fake_path("run"));
-	(void)snprintf(w->sysfs, sizeof(w->sysfs), "%s", fake_path("sys"));
-	w->dirs[0] = w->class_dir;
-	fake_add(&dev_a);
-	fake_add(&dev_b);
-	if (text)
-		fake_file(fake_path("classes/edu.yaml"), text);
-	assert_int_equal(inventory_new(w->sysfs, &w->inv, NULL), 0);
-	assert_int_equal(classes_new(w->dirs, 1, &w->classes, NULL), 0);
-	see(w);
-}
-
-static void world_done(struct world *w)
-{
-	snapshot_free(w->s);
-	classes_free(w->classes);
-	inventory_free(w->inv);
-}
-
-/* The class of the tests with other lines behind it. */
-static const char *class_with(const char *more)
-{
-	static char out[2048];
-
-	(void)snprintf(out, sizeof(out), "%s%s", edu, more);
-	return out;
-}
 
 /* ---- inventory and claims ---- */
 static void sees_what_is_there(void **state)
@@ -411,156 +338,6 @@ static void stable_links(void **state)
 	world_done(&w);
 }
 
-/* ---- messages ---- */
-static void list_message(void **state)
-{
-	V1beta1__ListAndWatchResponse *list;
-	struct world w;
-	struct buf out;
-	size_t left_out = 1;
-
-	world_new(&w, edu);
-	buf_init(&out, 1 << 20);
-	assert_int_equal(message_list(&w.s->resources[0], &out, &left_out), 0);
-	assert_int_equal(left_out, 0);
-	list = v1beta1__list_and_watch_response__unpack(
-		NULL, out.len, (uint8_t *)out.data);
-	assert_non_null(list);
-	assert_int_equal(list->n_devices, 2);
-	assert_string_equal(list->devices[0]->id, ID_A);
-	assert_string_equal(list->devices[0]->health, "Healthy");
-	assert_int_equal(
-		list->devices[0]->topology->n_nodes, 1); /* node 0: an empty NUMANode */
-	assert_int_equal(list->devices[0]->topology->nodes[0]->id, 0);
-	assert_null(list->devices[1]->topology); /* -1: none */
-	v1beta1__list_and_watch_response__free_unpacked(list, NULL);
-	buf_done(&out);
-	world_done(&w);
-}
-
-/* A list never grows past what a kubelet takes. */
-static void list_has_a_cap(void **state)
-{
-	static struct unit units[60000];
-	struct device d = { .numa_node = 1 };
-	struct claim c = { .device = &d };
-	struct resource_view v = { "farrier.dev/many", units, ARRAY_SIZE(units), false };
-	struct buf out;
-	size_t left_out = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
-		units[i] = (struct unit){
-			"0000:21:00.0::a-name-that-is-as-long-as-a-kubelet-takes-it-0000",
-			&c
-		};
-	buf_init(&out, 8 << 20);
-	assert_int_equal(message_list(&v, &out, &left_out), 0);
-	assert_true(out.len < 4 << 20);
-	assert_true(left_out > 0 && left_out < ARRAY_SIZE(units) / 2);
-	buf_done(&out);
-}
-
-static enum grpc_status allocate(struct world *w, const char *const *ids, size_t n,
-	V1beta1__AllocateResponse **ret, struct err *e)
-{
-	struct topology t = { 0 };
-	struct answer_context x = { w->s, &t, "farrier.dev/edu" };
-	V1beta1__AllocateRequest in = V1BETA1__ALLOCATE_REQUEST__INIT;
-	V1beta1__ContainerAllocateRequest c = V1BETA1__CONTAINER_ALLOCATE_REQUEST__INIT,
-					  *cs[] = { &c };
-	uint8_t msg[4096];
-	size_t len;
-	struct buf out;
-	enum grpc_status s;
-
-	c.n_devices_ids = n;
-	c.devices_ids = (char **)(uintptr_t)ids;
-	in.n_container_requests = 1;
-	in.container_requests = cs;
-	len = v1beta1__allocate_request__pack(&in, msg);
-	buf_init(&out, 1 << 20);
-	s = answer_allocate(&x, msg, len, &out, e);
-	if (s == GRPC_OK)
-		*ret = v1beta1__allocate_response__unpack(
-			NULL, out.len, (uint8_t *)out.data);
-	buf_done(&out);
-	return s;
-}
-
-static void allocations(void **state)
-{
-	const char *ids[] = { ID_B, ID_A }, *unknown[] = { ID_A, "x" };
-	V1beta1__AllocateResponse *r = NULL;
-	struct err e = { 0 };
-	struct world w;
-
-	world_new(&w, edu);
-	assert_int_equal(allocate(&w, ids, 2, &r, &e), GRPC_OK);
-	assert_int_equal(r->n_container_responses, 1);
-	assert_int_equal(r->container_responses[0]->n_devices, 0);
-	assert_int_equal(r->container_responses[0]->n_cdi_devices, 2);
-	assert_string_equal(
-		r->container_responses[0]->cdi_devices[0]->name, "farrier.dev/edu=" ID_B);
-	v1beta1__allocate_response__free_unpacked(r, NULL);
-	assert_int_equal(allocate(&w, unknown, 2, &r, &e), GRPC_NOT_FOUND);
-	fake_remove(&dev_a);
-	see(&w);
-	assert_int_equal(allocate(&w, ids + 1, 1, &r, &e), GRPC_FAILED_PRECONDITION);
-	assert_non_null(strstr(e.text, "DeviceLost"));
-	world_done(&w);
-}
-
-static void replicas(void **state)
-{
-	const char *two[] = { ID_A "::0", ID_A "::1" },
-		   *three[] = { ID_A "::0", ID_A "::1", ID_B "::1" };
-	V1beta1__AllocateResponse *r = NULL;
-	struct err e = { 0 };
-	struct world w;
-
-	world_new(&w,
-		class_with(
-			"  sharing: { strategy: TimeSlice, timeSlice: { replicas: 12, maxPerRequest: 2 } }\n"));
-	assert_int_equal(w.s->resources[0].n_units, 24);
-	assert_non_null(resource_unit(&w.s->resources[0], ID_A "::11"));
-	assert_null(resource_unit(&w.s->resources[0], ID_A "::12"));
-	assert_null(resource_unit(&w.s->resources[0], ID_A));
-	assert_int_equal(allocate(&w, two, 2, &r, &e), GRPC_OK);
-	assert_int_equal(
-		r->container_responses[0]->n_cdi_devices, 1); /* one device, once */
-	v1beta1__allocate_response__free_unpacked(r, NULL);
-	assert_int_equal(allocate(&w, three, 3, &r, &e), GRPC_INVALID_ARGUMENT);
-	world_done(&w);
-}
-
-/* Hostile requests: an answer or an error, never a crash. */
-static void broken_requests(void **state)
-{
-	struct topology t = { 0 };
-	struct world w;
-	uint32_t x = 99;
-
-	world_new(&w, edu);
-	for (int round = 0; round < 2000; round++) {
-		struct answer_context c = { w.s, &t,
-			round % 2 ? "farrier.dev/edu" : "farrier.dev/none" };
-		uint8_t msg[64];
-		struct buf out;
-		struct err e = { 0 };
-
-		for (size_t i = 0; i < sizeof(msg); i++) {
-			x = x * 1664525u + 1013904223u;
-			msg[i] = (uint8_t)(x >> 24) % (round % 3 ? 20 : 255);
-		}
-		buf_init(&out, 1 << 20);
-		(void)answer_allocate(&c, msg, (size_t)round % sizeof(msg), &out, &e);
-		(void)answer_preferred(&c, msg, (size_t)round % sizeof(msg), &out, &e);
-		(void)answer_pre_start(&c, msg, (size_t)round % sizeof(msg), &out, &e);
-		buf_done(&out);
-	}
-	world_done(&w);
-}
-
 /* ---- what people see ---- */
 static void external_is_inventory_only(void **state)
 {
@@ -605,8 +382,6 @@ static void explains(void **state)
 	world_done(&w);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -621,11 +396,6 @@ int main(void)
 		cmocka_unit_test(cdi_names),
 		T(cdi_specs),
 		T(stable_links),
-		T(list_message),
-		cmocka_unit_test(list_has_a_cap),
-		T(allocations),
-		T(replicas),
-		T(broken_requests),
 		T(external_is_inventory_only),
 		T(explains),
 	};
