@@ -10,8 +10,7 @@
 
 #include <cmocka.h>
 
-#include "fake_server.h"
-#include "http.h"
+#include "http_fixture.h"
 
 /* The clock that curl reads, which may be made to stand still. */
 static bool is_frozen;
@@ -27,168 +26,6 @@ int clock_gettime(clockid_t id, struct timespec *t)
 		*t = frozen_at;
 	frozen_at = *t;
 	return r;
-}
-
-struct fixture {
-	struct loop *loop;
-	struct http *http;
-	struct fake_server server;
-	struct fake_conn *stream;
-	char url[64];
-	char seen[16384]; /* head and body of the last request */
-};
-
-struct answer {
-	bool is_done;
-	unsigned done, gone, opened;
-	int result;
-	long status;
-	struct buf body;
-	char type[64], location[64], error[256], digest[80], head[80];
-	uint64_t retry_after_us;
-	struct http_req *req;
-	int stop_with; /* what on_data answers */
-	struct http *free_in_data, *free_in_done;
-	bool cancel_in_data, cancel_in_open;
-	struct fixture *start_in_data, *start_in_done;
-	struct answer *other;
-};
-
-static void serve(struct fake_conn *c, const struct fake_request *q, void *user)
-{
-	struct fixture *f = user;
-
-	(void)snprintf(f->seen, sizeof(f->seen), "%s\n%s", q->headers, q->body);
-	if (streq(q->path, "/part"))
-		fake_reply(c, "206 Partial Content",
-			"Content-Range: bytes 2-4/5\r\nETag: \"v1\"\r\n", "llo");
-	else if (streq(q->path, "/hello"))
-		fake_reply(c, "200 OK", "X: y\r\nDocker-Content-Digest:  sha256:ab \r\n",
-			"hello");
-	else if (streq(q->path, "/busy"))
-		fake_reply(c, "429 Too Many Requests", "Retry-After: 7\r\n", "busy");
-	else if (streq(q->path, "/moved"))
-		fake_reply(c, "302 Found", "Location: /hello\r\n", "");
-	else if (streq(q->path, "/broken"))
-		fake_raw(c, "SMTP ready\r\n");
-	else if (streq(q->path, "/short"))
-		fake_raw(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"),
-			fake_close(c);
-	else if (streq(q->path, "/close"))
-		fake_close(c);
-	else if (streq(q->path, "/never"))
-		f->stream = c;
-	else if (streq(q->path, "/stream"))
-		f->stream = c, fake_stream(c);
-	else if (streq(q->path, "/error"))
-		fake_reply(c, "500 Internal Server Error", "", "it broke");
-	else if (streq(q->path, "/head"))
-		fake_raw(c, "HTTP/1.1 200 OK\r\nContent-Length: 12345\r\n\r\n");
-	else
-		fake_reply(c, "404 Not Found", "", "");
-}
-
-static int setup(void **state)
-{
-	static struct fixture f;
-
-	f = (struct fixture){ .loop = skewed_loop() };
-	assert_int_equal(http_new(f.loop, &f.http, NULL), 0);
-	fake_start(&f.server, f.loop, serve, &f);
-	(void)snprintf(f.url, sizeof(f.url), "http://127.0.0.1:%u", f.server.port);
-	*state = &f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	http_free(f->http);
-	fake_stop(&f->server);
-	loop_free(f->loop);
-	return 0;
-}
-
-static void start(struct fixture *f, struct answer *a, const char *method,
-	const char *path, struct http_options o);
-
-static void on_done(const struct http_response *res, void *user)
-{
-	struct answer *a = user;
-
-	a->is_done = true;
-	a->done++;
-	a->result = res->result;
-	a->status = res->status;
-	a->retry_after_us = res->retry_after_us;
-	(void)buf_add(&a->body, res->body, res->body_len);
-	(void)snprintf(a->type, sizeof(a->type), "%s", res->content_type);
-	(void)snprintf(a->location, sizeof(a->location), "%s", res->location);
-	(void)snprintf(a->digest, sizeof(a->digest), "%s", res->docker_content_digest);
-	(void)snprintf(a->error, sizeof(a->error), "%s", res->error);
-	assert_true(!!*res->error == !!res->result);
-	if (a->start_in_done)
-		start(a->start_in_done, a->other, "GET", "/hello",
-			(struct http_options){ 0 });
-	if (a->free_in_done)
-		http_free(a->free_in_done);
-}
-
-static void on_gone(void *user)
-{
-	((struct answer *)user)->gone++;
-}
-
-static int on_data(const char *data, size_t len, void *user)
-{
-	struct answer *a = user;
-
-	(void)buf_add(&a->body, data, len);
-	if (a->cancel_in_data)
-		http_cancel(a->req);
-	if (a->start_in_data)
-		start(a->start_in_data, a->other, "GET", "/hello",
-			(struct http_options){ 0 });
-	if (a->free_in_data)
-		http_free(a->free_in_data);
-	return a->stop_with;
-}
-
-static void on_open(void *user)
-{
-	struct answer *a = user;
-
-	a->opened++;
-	if (a->cancel_in_open)
-		http_cancel(a->req);
-}
-
-static void start(struct fixture *f, struct answer *a, const char *method,
-	const char *path, struct http_options o)
-{
-	char url[256];
-
-	(void)snprintf(url, sizeof(url), "%s%s", f->url, path);
-	o.method = method;
-	o.url = o.url ? o.url : url;
-	o.on_gone = on_gone;
-	o.on_open = on_open;
-	buf_init(&a->body, 1 << 20);
-	assert_int_equal(http_start(f->http, &o, on_done, a, &a->req, NULL), 0);
-	assert_int_equal(a->done, 0);
-	memset(url, 'x', sizeof(url) - 1);
-}
-
-static void get(
-	struct fixture *f, struct answer *a, const char *path, struct http_options o)
-{
-	*a = (struct answer){ 0 };
-	start(f, a, "GET", path, o);
-	assert_true(pump(f->loop, &a->is_done, 5000));
-	(void)pump(f->loop, NULL, 5);
-	assert_int_equal(a->done, 1);
-	assert_int_equal(a->gone, 1);
 }
 
 static void answers_arrive(void **state)
@@ -356,140 +193,6 @@ static void proxies_of_the_environment_do_not_count(void **state)
 	(void)unsetenv("ALL_PROXY");
 }
 
-static void streams_flow(void **state)
-{
-	struct fixture *f = *state;
-	struct answer a = { 0 };
-
-	start(f, &a, "GET", "/stream", (struct http_options){ .on_data = on_data });
-	(void)pump(f->loop, NULL, 50);
-	assert_int_equal(a.opened, 1); /* before any byte of the body */
-	assert_int_equal(a.body.len, 0);
-	fake_chunk(f->stream, "one");
-	(void)pump(f->loop, NULL, 20);
-	assert_string_equal(buf_cstr(&a.body), "one");
-	fake_chunk(f->stream, "two");
-	fake_stream_end(f->stream);
-	assert_true(pump(f->loop, &a.is_done, 1000));
-	assert_string_equal(buf_cstr(&a.body), "onetwo");
-	assert_int_equal(a.result, 0);
-	buf_done(&a.body);
-
-	/* An answer that is no success is collected, not streamed. */
-	get(f, &a, "/error",
-		(struct http_options){ .on_data = on_data, .body_max = 100 });
-	assert_int_equal(a.status, 500);
-	assert_string_equal(buf_cstr(&a.body), "it broke");
-	buf_done(&a.body);
-}
-
-static void streams_are_stopped(void **state)
-{
-	struct fixture *f = *state;
-	struct answer a = { .stop_with = -EXDEV };
-
-	start(f, &a, "GET", "/stream", (struct http_options){ .on_data = on_data });
-	(void)pump(f->loop, NULL, 20);
-	fake_chunk(f->stream, "x");
-	assert_true(pump(f->loop, &a.is_done, 1000));
-	assert_int_equal(a.result, -EXDEV);
-	assert_int_equal(a.gone, 1);
-	(void)pump(f->loop, NULL, 20);
-	assert_int_equal(fake_open(&f->server), 0);
-	buf_done(&a.body);
-}
-
-static void cancelled_is_silent(void **state)
-{
-	struct fixture *f = *state;
-	struct answer a = { 0 };
-
-	/* before it was ever sent, while it waits, from its own callbacks */
-	start(f, &a, "GET", "/never", (struct http_options){ 0 });
-	http_cancel(a.req);
-	assert_int_equal(a.gone, 1);
-	a = (struct answer){ 0 };
-	start(f, &a, "GET", "/never", (struct http_options){ 0 });
-	(void)pump(f->loop, NULL, 30);
-	http_cancel(a.req);
-	assert_int_equal(a.gone, 1);
-	(void)pump(f->loop, NULL, 30);
-	assert_int_equal(a.done, 0);
-	assert_int_equal(fake_open(&f->server), 0);
-
-	a = (struct answer){ .cancel_in_data = true };
-	start(f, &a, "GET", "/stream", (struct http_options){ .on_data = on_data });
-	(void)pump(f->loop, NULL, 20);
-	fake_chunk(f->stream, "x");
-	(void)pump(f->loop, NULL, 30);
-	assert_int_equal(a.gone, 1);
-	assert_int_equal(a.done, 0);
-	buf_done(&a.body);
-
-	a = (struct answer){ .cancel_in_open = true };
-	start(f, &a, "GET", "/stream", (struct http_options){ .on_data = on_data });
-	(void)pump(f->loop, NULL, 30);
-	assert_int_equal(a.opened, 1);
-	assert_int_equal(a.gone, 1);
-	assert_int_equal(a.done, 0);
-	http_cancel(NULL);
-}
-
-static void requests_start_from_callbacks(void **state)
-{
-	struct fixture *f = *state;
-	struct answer second = { 0 }, a = { .start_in_data = f, .other = &second };
-
-	start(f, &a, "GET", "/stream", (struct http_options){ .on_data = on_data });
-	(void)pump(f->loop, NULL, 20);
-	fake_chunk(f->stream, "x");
-	assert_true(pump(f->loop, &second.is_done, 1000));
-	assert_int_equal(second.status, 200);
-	assert_false(a.is_done);
-	buf_done(&second.body);
-	buf_done(&a.body);
-	http_cancel(a.req);
-
-	second = (struct answer){ 0 };
-	a = (struct answer){ .start_in_done = f, .other = &second };
-	start(f, &a, "GET", "/hello", (struct http_options){ 0 });
-	assert_true(pump(f->loop, &second.is_done, 1000));
-	assert_int_equal(second.status, 200);
-	buf_done(&second.body);
-	buf_done(&a.body);
-}
-
-static void freed_from_callbacks(void **state)
-{
-	struct fixture *f = *state;
-	struct answer waits = { 0 }, a = { .free_in_data = f->http };
-
-	start(f, &waits, "GET", "/never", (struct http_options){ 0 });
-	start(f, &a, "GET", "/stream", (struct http_options){ .on_data = on_data });
-	(void)pump(f->loop, NULL, 20);
-	fake_chunk(f->stream, "x");
-	(void)pump(f->loop, NULL, 30);
-	assert_int_equal(a.gone, 1);
-	assert_int_equal(a.done, 0);
-	assert_int_equal(waits.gone, 1);
-	assert_int_equal(waits.done, 0);
-	assert_int_equal(fake_open(&f->server), 0);
-	buf_done(&a.body);
-
-	assert_int_equal(http_new(f->loop, &f->http, NULL), 0);
-	waits = (struct answer){ 0 };
-	a = (struct answer){ .free_in_done = f->http };
-	start(f, &waits, "GET", "/never", (struct http_options){ 0 });
-	start(f, &a, "GET", "/hello", (struct http_options){ 0 });
-	(void)pump(f->loop, NULL, 50);
-	assert_int_equal(a.done, 1);
-	assert_int_equal(a.gone, 1);
-	assert_int_equal(waits.gone, 1);
-	assert_int_equal(waits.done, 0);
-	buf_done(&a.body);
-	f->http = NULL;
-}
-
 static void many_at_once(void **state)
 {
 	enum { MANY = 100 };
@@ -564,8 +267,6 @@ static void unix_sockets_work(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -575,11 +276,6 @@ int main(void)
 		TEST(a_large_body_is_sent),
 		TEST(failures_have_codes),
 		TEST(proxies_of_the_environment_do_not_count),
-		TEST(streams_flow),
-		TEST(streams_are_stopped),
-		TEST(cancelled_is_silent),
-		TEST(requests_start_from_callbacks),
-		TEST(freed_from_callbacks),
 		TEST(many_at_once),
 		TEST(early_timers_are_not_lost),
 		TEST(lost_timers_are_made_up_for),
