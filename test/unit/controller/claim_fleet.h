@@ -89,7 +89,8 @@ static const struct view_build *said(const struct fleet *f, size_t i)
 				    : NULL;
 }
 
-static void assert_asked(const struct fleet *f, size_t i, const char *node, int64_t epoch)
+static _unused_ void assert_asked(
+	const struct fleet *f, size_t i, const char *node, int64_t epoch)
 {
 	assert_non_null(said(f, i));
 	assert_string_equal(view_str(said(f, i)->node), node);
@@ -99,7 +100,7 @@ static void assert_asked(const struct fleet *f, size_t i, const char *node, int6
 #define KEY "kkkk"
 #define DIGEST "sha256:dddd"
 
-static uint64_t below(uint64_t *seed, uint64_t n)
+static _unused_ uint64_t below(uint64_t *seed, uint64_t n)
 {
 	*seed ^= *seed << 13;
 	*seed ^= *seed >> 7;
