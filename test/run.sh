@@ -87,7 +87,7 @@ if [ $long = 1 ]; then
 	stage standalone test/standalone/run.sh
 	stage e2e-long env TIMES=20 test/e2e/run.sh road policies cards kills lost rolling survive reboots required cut wave wave-kills registry details
 	stage gang env K8S_VERSION=v1.36.3 test/e2e/run.sh gang # the first one with gangs of its own
-	stage volcano test/e2e/run.sh volcano # where VOLCANO names its programs
+	stage volcano test/e2e/run.sh volcano
 	# Everything on a cluster of another minor version.
 	stage k8s-1.36 env K8S_VERSION=v1.36.3 test/e2e/run.sh road offline inputs policies cards survive wave uninstall
 fi

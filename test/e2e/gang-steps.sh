@@ -56,6 +56,7 @@ policy() { # policy MAX_UNAVAILABLE [WAIT_FOR_COMPLETION]
 		"$1" "${2:-null}"
 }
 ask_version() { # ask_version VERSION POLICY
+	has_source "$1" || fail "no source of $1" || return
 	k patch acceleratordriver edu --type=merge -p "{\"spec\":{\"version\":\"$1\",\"source\":{\"host\":{\"path\":\"/usr/src/edu-$1\"}},
 \"upgradePolicy\":$2}}" >/dev/null || fail "kubectl patch"
 }

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# As gang.sh, with Volcano: its scheduler places the gang, a job of its own. VOLCANO names a folder with its programs
-# vc-scheduler and vc-controller-manager and its custom resource definitions (*.yaml); without one this is skipped: its Go
-# module could not be had when this was written.
+# As gang.sh, with Volcano: its scheduler places the gang, a job of its own. Its programs and custom resource definitions
+# come from its Go module (test/volcano/build.sh).
 set -uo pipefail
 . "$(dirname "$0")/scenario.sh"
 . "$e2e/wave-steps.sh"
@@ -34,8 +33,8 @@ volcano_runs() {
 	wait_for 180 "Volcano's queue" queue_open ||
 		fail "$(tail -qn 1 "$RUN"/logs/vc-{scheduler,controller-manager}.log | tr '\n' ';')"
 }
-[ -n "${VOLCANO:-}" ] || { echo "skip volcano: VOLCANO names no folder with its programs"; exit 0; }
 can_have_nodes || { echo "skip volcano: nodes in namespaces need cgroup v1 on this machine"; exit 0; }
+VOLCANO=$("$e2e/../volcano/build.sh") || exit 3
 check "volcano: three namespaced nodes with the driver" gang_nodes || exit 1
 check "volcano: its scheduler and controllers" volcano_runs || exit 1
 check "volcano: all start or none" gang_starts "$e2e/objects/gang-volcano.yaml" || exit 1
