@@ -46,7 +46,8 @@ watch_begins() {
 }
 watch_has() { for f in pods nodes acc; do [ "$(wc -l <"$RUN/gang.$f")" -ge "$1" ] || return 1; done; }
 watch_ends() {
-	[ ${#watchers[@]} = 0 ] || kill "${watchers[@]}" 2>/dev/null
+	[ ${#watchers[@]} = 0 ] && return # wait without a name waits for all that a scenario has started
+	kill "${watchers[@]}" 2>/dev/null
 	wait "${watchers[@]}" 2>/dev/null
 	watchers=()
 }

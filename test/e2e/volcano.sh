@@ -15,6 +15,14 @@ in_background() { # in_background PROGRAM ARG...: in the control plane's namespa
 		</dev/null >"$RUN/logs/$1.log" 2>&1 &
 	echo $! >"$RUN/$1.pid"
 }
+finish() {
+	watch_ends
+	for p in vc-scheduler vc-controller-manager; do
+		! alive "$RUN/$p.pid" || pkill -P "$(cat "$RUN/$p.pid")"
+		rm -f "$RUN/$p.pid"
+	done
+}
+trap finish EXIT
 queue_open() { [ "$(api apis/scheduling.volcano.sh/v1beta1/queues/default | jget status state)" = Open ]; }
 volcano_runs() {
 	local f
