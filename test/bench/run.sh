@@ -149,10 +149,10 @@ echo "== memory" >&2
 sleep 2
 row "device plugin, MB RSS / anonymous (peer: sample plugin)" "$(memory $plugin)" "$(memory $sample)"
 row "node agent, MB RSS / anonymous" "$(memory $agent)" "-"
-woken() { awk '/^voluntary/ { print $2 }' "/proc/$agent/status"; }
-before=$(woken)
+yielded() { awk '/^voluntary/ { print $2 }' "/proc/$agent/status"; }
+before=$(yielded)
 sleep 60
-row "node agent at rest, wake-ups in a minute (its poll is every 30 s)" "$(($(woken) - before))" "-"
+row "node agent at rest, times it gave up the CPU in a minute, two polls and what they read" "$(($(yielded) - before))" "-"
 unset FARRIER_SHIM_DIR
 test/cluster/up.sh 0 >&2
 for f in manifests/chart/files/crds/*.farrier.dev.yaml; do test/cluster/kubectl apply -f "$f" >/dev/null; done
