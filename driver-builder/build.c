@@ -346,6 +346,8 @@ int build_run(
 		if (r == 0 && build_take(w))
 			r = reuse(w);
 		if (r == 0)
+			r = build_sign_ready(w);
+		if (r == 0)
 			r = do_build(w);
 		work_done(w);
 	}

@@ -26,7 +26,7 @@ static int key_path(const struct work *w, const char *file, char out[PATH_MAX])
 
 int build_sign_open(struct work *w)
 {
-	char key[PATH_MAX] = "", cert[PATH_MAX], hex[DIGEST_HEX + 1];
+	char cert[PATH_MAX] = "", hex[DIGEST_HEX + 1];
 	int r;
 
 	if (w->q->spec->signing.mode == API_SIGNING_EXTERNAL) {
@@ -38,23 +38,34 @@ int build_sign_open(struct work *w)
 	}
 	if (w->q->spec->signing.mode != API_SIGNING_SECRET)
 		return 0;
-	r = key_path(w, "tls.key", key);
-	if (r == 0)
-		r = key_path(w, "tls.crt", cert);
-	if (r == 0 && access(key, R_OK) < 0)
-		r = -errno;
+	r = key_path(w, "tls.crt", cert);
 	if (r == 0)
 		r = digest_file(cert, hex, NULL);
 	if (r < 0)
 		return err_reason(w->e, r, REASON_KEY_REJECTED,
-			"the signing key '%s' and its certificate beside it cannot be read: "
-			"%s",
-			key, strerror(-r));
+			"the certificate of the signing key, '%s', cannot be read: %s",
+			cert, strerror(-r));
 	/* Another key, another artifact. */
 	(void)snprintf(w->signer, sizeof(w->signer), "signed-by:%s", hex);
 	w->signer_item = w->signer;
 	w->patches = (struct list){ (void *)&w->signer_item, 1 };
 	return 0;
+}
+
+int build_sign_ready(struct work *w)
+{
+	char key[PATH_MAX] = "";
+	int r;
+
+	if (w->q->spec->signing.mode != API_SIGNING_SECRET)
+		return 0;
+	r = key_path(w, "tls.key", key);
+	if (r == 0 && access(key, R_OK) < 0)
+		r = -errno;
+	return r == 0 ? 0
+		      : err_reason(w->e, r, REASON_KEY_REJECTED,
+				"nothing to take, and the signing key '%s' cannot be read: %s",
+				key, strerror(-r));
 }
 
 static int sign_file(const struct work *w, const char *path)

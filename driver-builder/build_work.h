@@ -87,8 +87,10 @@ int build_depends(struct work *w);
 /* build_reuse.c: true when another kernel's artifact is in the store for this one as well now. */
 bool build_reuse(struct work *w);
 
-/* build_sign.c: what the key has to say of signing; then signs what was collected. */
+/* build_sign.c: what the key has to say of signing, for which the certificate will do; whether this machine has
+ * the signing key, asked before it compiles; then signs what was collected. */
 int build_sign_open(struct work *w);
+int build_sign_ready(struct work *w);
 int build_sign(struct work *w);
 
 /* build_make.c: runs the build; the log is in @w then. */

@@ -43,6 +43,8 @@ VARIANTS = [[], ["devicePlugin.mode=HostService"], ["devicePlugin.modeByLabel=tr
             ["flowSchema.priorityLevel=", "toolchain.enabled=true", "crds.enabled=false"],
             ["uninstallHook.enabled=false"],
             ["startupTaint=startup-taint.cluster-autoscaler.kubernetes.io/farrier"], ["topology.enabled=true"],
+            ["driverBuilder.signingSecrets={k,l}", "driverBuilder.signingNodes={n1,n2}", "devicePlugin.modeByLabel=true",
+             "networkPolicy.enabled=true"],
             ["image.digest=sha256:" + "0" * 64, "rbac.create=false", "kubelet.root=/var/lib/k0s/kubelet"]]
 
 
@@ -127,8 +129,8 @@ def disjoint():
                 f"{v}: {a['metadata']['name']} selects pods of {b['metadata']['name']}"
 
 
-def lands(workload, labels):
-    """Whether a pod of this DaemonSet would be put on a node with these labels."""
+def lands(workload, labels, name="n"):
+    """Whether a pod of this DaemonSet would be put on a node of this name with these labels."""
     spec = workload["spec"]["template"]["spec"]
     if not spec.get("nodeSelector", {}).items() <= labels.items():
         return False
@@ -136,7 +138,9 @@ def lands(workload, labels):
     if not need:
         return True
     for term in need["nodeSelectorTerms"]:
-        if all((labels.get(e["key"]) in e["values"]) == (e["operator"] == "In") for e in term["matchExpressions"]):
+        pairs = [(labels.get(e["key"]), e) for e in term.get("matchExpressions", [])]
+        pairs += [({"metadata.name": name}[e["key"]], e) for e in term.get("matchFields", [])]
+        if all((value in e["values"]) == (e["operator"] == "In") for value, e in pairs):
             return True
     return False
 
@@ -159,12 +163,42 @@ def one_agent():
             assert len(plugins) == (mode == "DaemonSet"), f"default {default}, label {label}: {len(plugins)} plugins"
 
 
-@check("chart: an own node affinity beside modeByLabel is refused, not dropped")
+@check("chart: an own node affinity beside one that the chart makes is refused, not dropped")
 def affinity():
-    p = run("helm", "template", "farrier", CHART, "--set", "devicePlugin.modeByLabel=true", "--set-json",
-            'driverBuilder.affinity={"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":'
-            '{"nodeSelectorTerms":[{"matchExpressions":[{"key":"a","operator":"Exists"}]}]}}}')
-    assert p.returncode != 0 and "nodeSelector instead" in p.stderr, p.stderr
+    for own in ["devicePlugin.modeByLabel=true", "driverBuilder.signingSecrets={k},driverBuilder.signingNodes={n1}"]:
+        p = run("helm", "template", "farrier", CHART, "--set", own, "--set-json",
+                'driverBuilder.affinity={"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":'
+                '{"nodeSelectorTerms":[{"matchExpressions":[{"key":"a","operator":"Exists"}]}]}}}')
+        assert p.returncode != 0 and "nodeSelector instead" in p.stderr, p.stderr
+
+
+@check("chart: signing keys are seen on the nodes that the admin names only, by agents with an account of their own")
+def signing():
+    p = run("helm", "template", "farrier", CHART, "--set", "driverBuilder.signingSecrets={k}")
+    assert p.returncode != 0 and "signingNodes" in p.stderr, p.stderr
+    keys = ["driverBuilder.signingSecrets={k,l}", "driverBuilder.signingCertificates=certs"]
+    for by_label, names in itertools.product(["true", "false"], ["n1,n2", "*"]):
+        objects = render(*keys, f"driverBuilder.signingNodes={{{names}}}", f"devicePlugin.modeByLabel={by_label}")
+        for name, label in itertools.product(["n1", "n2", "n3"], [None, "HostService"]):
+            labels = {"kubernetes.io/os": "linux", "farrier.dev/device-plugin-mode": label}
+            here = [o for o in of(objects, "DaemonSet") if "driver-builder" in o["metadata"]["name"] and lands(o, labels, name)]
+            assert len(here) == 1, f"{names}, {name}: {[o['metadata']['name'] for o in here]}"
+            spec = here[0]["spec"]["template"]["spec"]
+            secrets = [v["secret"]["secretName"] for v in spec["volumes"] if "secret" in v]
+            certs = [v["configMap"]["items"] for v in spec["volumes"] if v.get("configMap", {}).get("name") == "certs"]
+            mounts = [m["mountPath"] for m in spec["containers"][0]["volumeMounts"] if m["name"].startswith("signing-")]
+            signs = names == "*" or name in names.split(",")
+            assert secrets == (["k", "l"] if signs else []), f"{names}, {name}: {secrets}"
+            want = [] if signs else [[{"key": f"{x}.crt", "path": "tls.crt"}] for x in "kl"]
+            assert certs == want, f"{names}, {name}: {certs}"
+            assert mounts == ["/etc/farrier/signing/k", "/etc/farrier/signing/l"], f"{names}, {name}: {mounts}"
+            own = "farrier-driver-builder" + ("-signer" if signs and names != "*" else "")
+            assert spec["serviceAccountName"] == own, f"{names}, {name}: {spec['serviceAccountName']}"
+    # Whatever an agent may, may not or is asked for is the same for those that sign.
+    for o in render(*keys, "driverBuilder.signingNodes={n1}", "devicePlugin.mode=HostService"):
+        if o["kind"] not in ("DaemonSet", "ServiceAccount", "ValidatingAdmissionPolicyBinding"):
+            text = json.dumps(o.get("subjects") or o.get("spec") or {})
+            assert ("farrier-driver-builder" in text) == ("farrier-driver-builder-signer" in text), f"{o['kind']} {o['metadata']['name']}"
 
 
 @check("chart: nobody may read secrets, write what decides over kernels, or anything at all")
@@ -269,7 +303,9 @@ def hooks():
 def retired():
     for sets, agents in [([], None), (["devicePlugin.mode=HostService"], "farrier-driver-builder"),
                          (["devicePlugin.modeByLabel=true"], "farrier-driver-builder-hostservice"),
-                         (["devicePlugin.mode=HostService", "devicePlugin.modeByLabel=true"], "farrier-driver-builder")]:
+                         (["devicePlugin.mode=HostService", "devicePlugin.modeByLabel=true"], "farrier-driver-builder"),
+                         (["devicePlugin.mode=HostService", "driverBuilder.signingSecrets={k}", "driverBuilder.signingNodes={n1}"],
+                          "farrier-driver-builder,farrier-driver-builder-signer")]:
         objects = render(*sets)
         job = [o for o in of(objects, "Job") if o["metadata"]["name"] == "farrier-uninstall"][0]
         args = job["spec"]["template"]["spec"]["containers"][0]["args"]
@@ -277,7 +313,7 @@ def retired():
         assert have == agents, f"{sets}: {args}"
         real = [o["metadata"]["name"] for o in of(objects, "DaemonSet")
                 if "HostService" in o["spec"]["template"]["spec"]["containers"][0]["args"]]
-        assert real == ([agents] if agents else []), real
+        assert real == (agents.split(",") if agents else []), real
 
 
 @check("manifests: the kustomize base is the chart with its defaults")

@@ -28,6 +28,7 @@ cleanup() {
 		wait "$p" 2>/dev/null || true
 	done
 	rm -rf --one-file-system "$work"
+	rmdir /etc/farrier 2>/dev/null || true # when a check has made it
 }
 trap cleanup EXIT
 
@@ -71,8 +72,11 @@ node_start() { # node_start NAME BUILDER [KEY DIGEST]: its tree, its API server 
 		users: [ { name: x, user: {} } ]
 	END
 	# Header trees hold absolute paths: each node sees its own writable layer in the same place.
+	# SIGN: what a node has of the signing key, "key" or "crt" (the certificate alone).
 	unshare --mount --propagation private bash -c 'mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/up,workdir=$2/wk" "$1" &&
-		FARRIER_SHIM_DIR=$2/shim LD_PRELOAD=$3 exec "${@:4}"' node "$KROOT" "$w" "$SHIM" \
+		{ [ -z "$4" ] || { mount -t tmpfs tmpfs /etc/farrier && mkdir -p /etc/farrier/signing/fleet &&
+			cp "$2"/../sign/tls.{crt,"$4"} /etc/farrier/signing/fleet/ 2>/dev/null; [ -s /etc/farrier/signing/fleet/tls.crt ]; }; } &&
+		FARRIER_SHIM_DIR=$2/shim LD_PRELOAD=$3 exec "${@:5}"' node "$KROOT" "$w" "$SHIM" "${SIGN:-}" \
 		"$BIN" run --root "$KROOT" --state "$w/state" --run "$w/run" --node-name "$1" \
 		--kubeconfig "$w/kubeconfig" --registry "$REF" --registry-auth "$work/auth.json" --registry-ca "$work/tls.crt" 2>>"$w/log" &
 	pids+=($!)
@@ -148,6 +152,22 @@ builds_when_it_is_damaged() { # a byte of the module, on the registry's disk
 	until_says n3 'd["state"]' Loaded && did n3 'built in' && grep -q 'not taken from the registry' "$work/n3/log" &&
 		[ "$(module_of n3)" = "$(module_of n1)" ]
 }
+signed_where_the_key_is() { # and taken where the certificate is
+	local key digest
+	mkdir -p "$work/sign" /etc/farrier
+	openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=fleet -days 2 -keyout "$work/sign/tls.key" -out "$work/sign/tls.crt" 2>/dev/null
+	SIGN=key node_start n11 n11
+	until_says n11 'd["state"], bool(k.get("digest"))' "('Loaded', True)" || return
+	key=$(said n11 'k["artifact"]') digest=$(said n11 'k["digest"]')
+	SIGN=crt node_start n12 n11 "$key" "$digest"
+	until_says n12 'd["state"], k["artifact"]' "('Loaded', '$key')" && did n12 'taken from the registry' && ! did n12 'built in' &&
+		[ "$(module_of n12)" = "$(module_of n11)" ] && [ "$key" != "$KEY" ] &&
+		[ "$(modinfo -F signer "$work"/n12/state/store/*/*/modules/edu.ko)" = fleet ]
+}
+not_signed_where_it_is_not() { # asked to build, it says why not, before it has compiled
+	SIGN=crt node_start n13 n13
+	until_says n13 'k["reason"]' KeyRejected && [ ! -d "$work/n13/state/store" ] && grep -q "signing key '[^']*/fleet/tls.key' cannot be read" "$work/n13/log"
+}
 source_from_there() {
 	local digest
 	tar -C "$EDU" -czf "$work/edu.tar.gz" Kbuild edu.c edu.h
@@ -177,6 +197,8 @@ check "two builders that do not know each other say the same of what they built"
 check "what they agreed on is taken" takes_what_was_agreed_on
 check "what they did not agree on is refused, and built" refuses_what_was_not
 check "what was damaged there is refused, and built: the same bytes again" builds_when_it_is_damaged
+check "signed by the node that has the key, taken by one that has the certificate" signed_where_the_key_is
+check "asked to build, a node without the key compiles nothing and says why" not_signed_where_it_is_not
 check "a source comes from there" source_from_there
 check "without the registry a node builds for itself" builds_without_registry
 check "what could not be published is published later" publishes_later

@@ -107,6 +107,43 @@ readinessProbe:
 {{- $c | toJson -}}
 {{- end }}
 
+{{- /* Suffixes of the agents' names: keys that only some nodes may see make agents of their own for these. */ -}}
+{{- define "farrier.agentRoles" -}}
+{{- $c := .Values.driverBuilder -}}
+{{- if and $c.signingSecrets (not $c.signingNodes) -}}
+{{- fail "driverBuilder.signingSecrets needs driverBuilder.signingNodes: the names of the nodes that sign, or [\"*\"] for all" -}}
+{{- end -}}
+{{- ternary (list "" "-signer") (list "") (and (gt (len $c.signingSecrets) 0) (not (has "*" $c.signingNodes))) | toJson -}}
+{{- end }}
+
+{{- /* Components of the agents: each has a service account. */ -}}
+{{- define "farrier.agents" -}}
+{{- $names := list -}}
+{{- range include "farrier.agentRoles" . | fromJsonArray }}{{ $names = append $names (print "driver-builder" .) }}{{ end -}}
+{{- $names | toJson -}}
+{{- end }}
+
+{{- /* LIST $ COMPONENT ROLE AFFINITY: values of a component for the nodes of one role, which are told apart by name: a node may
+     label itself, but not call itself otherwise. AFFINITY: the user's. */ -}}
+{{- define "farrier.ofRole" -}}
+{{- $top := index . 0 -}}{{- $c := deepCopy (index . 1) -}}{{- $role := index . 2 -}}
+{{- if gt (len (include "farrier.agentRoles" $top | fromJsonArray)) 1 -}}
+{{- if dig "nodeAffinity" "requiredDuringSchedulingIgnoredDuringExecution" "" (index . 3) -}}
+{{- fail "driverBuilder.signingNodes makes a nodeAffinity of its own: use nodeSelector instead of affinity.nodeAffinity" -}}
+{{- end -}}
+{{- $term := dig "nodeAffinity" "requiredDuringSchedulingIgnoredDuringExecution" "nodeSelectorTerms" (list (dict)) $c.affinity | first -}}
+{{- $terms := list -}}{{- $fields := list -}}
+{{- range $node := $top.Values.driverBuilder.signingNodes -}}
+{{- $terms = append $terms (merge (dict "matchFields" (list (dict "key" "metadata.name" "operator" "In" "values" (list $node)))) $term) -}}
+{{- $fields = append $fields (dict "key" "metadata.name" "operator" "NotIn" "values" (list $node)) -}}
+{{- end -}}
+{{- if not $role -}}{{- $terms = list (merge (dict "matchFields" $fields) $term) -}}{{- end -}}
+{{- $need := dict "requiredDuringSchedulingIgnoredDuringExecution" (dict "nodeSelectorTerms" $terms) -}}
+{{- $_ := set $c "affinity" (mustMergeOverwrite (deepCopy $c.affinity) (dict "nodeAffinity" $need)) -}}
+{{- end -}}
+{{- $c | toJson -}}
+{{- end }}
+
 {{- /* Options of the plugin as a service of the host, in one argument of the agent. */ -}}
 {{- define "farrier.pluginArgs" -}}
 {{- $args := list "--kubelet-dir" (printf "%s/device-plugins" .Values.kubelet.root) "--cdi-dir" .Values.host.cdiDir "--run" .Values.host.runDir -}}

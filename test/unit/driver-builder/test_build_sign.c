@@ -61,7 +61,7 @@ static void test_signed_build(void **state)
 {
 	struct fixture *f = *state;
 	struct job *j = job(f, f->new, "edu", "edu", API_BUILD_AUTO);
-	char folder[PATH_MAX], keys[3][DIGEST_HEX + 1];
+	char folder[PATH_MAX], key[PATH_MAX + 16], keys[3][DIGEST_HEX + 1];
 	struct artifact a = { 0 };
 	struct build_result *res;
 	struct err e = { 0 };
@@ -77,7 +77,7 @@ static void test_signed_build(void **state)
 	j->spec.signing.mode = API_SIGNING_SECRET;
 	j->spec.signing.secret_ref = "first";
 	res = run(j, -1, REASON_KEY_REJECTED);
-	assert_non_null(strstr(res->err.text, "signing/first/tls.key"));
+	assert_non_null(strstr(res->err.text, "signing/first/tls.crt"));
 	j->spec.signing.secret_ref = "../signing/first";
 	(void)run(j, -1, REASON_KEY_REJECTED);
 	put_key(f, "first", 1);
@@ -94,6 +94,15 @@ static void test_signed_build(void **state)
 	assert_int_equal(store_get(f->state, res->key, &a, &e), 0);
 	check_signed(f, &a);
 	artifact_done(&a);
+	/* With the certificate alone what is there is found, and nothing else is compiled. */
+	(void)snprintf(key, sizeof(key), "%s/first/tls.key", folder);
+	assert_int_equal(unlink(key), 0);
+	res = run(j, 0, REASON_NONE);
+	assert_true(res->is_reused);
+	assert_string_equal(res->key, keys[2]);
+	j->q.force = true;
+	res = run(j, -1, REASON_KEY_REJECTED);
+	assert_non_null(strstr(res->err.text, "signing/first/tls.key"));
 }
 
 int main(void)
